@@ -1,0 +1,143 @@
+import type { OpenResource, OpenResources } from "../open-resources.js";
+import type { SignalEventCase } from "../signals/typed-signal.js";
+import type { AcknowledgedSubscription } from "./acknowledged-subscription.js";
+import type { DeliveredSignal } from "./delivery.js";
+import type { AcknowledgedSubscribeOptions } from "./durable-subscription-options.js";
+import type { LeaseKeeper } from "./lease-keeper.js";
+import { reasonFrom } from "./nack-reason.js";
+
+/**
+ * Does the work that a signal asks for. When it returns, the delivery is acknowledged; when it throws, refused, with the error's
+ * message as the reason; unless it has settled the delivery itself. `lease` is aborted once somebody else may have the signal
+ * meanwhile: what is done from then on may be done twice.
+ */
+export type WorkHandler<Case extends SignalEventCase> = (
+  signal: DeliveredSignal<Case>,
+  lease: AbortSignal,
+) => void | Promise<void>;
+
+/** What to work on, and how. */
+export interface WorkOptions<Case extends SignalEventCase = SignalEventCase>
+  extends AcknowledgedSubscribeOptions<Case> {
+  /** Signals that are worked on at the same time; more wait. From 1. Default 16. */
+  readonly maxConcurrent?: number | undefined;
+  /**
+   * Called when the handler throws, after which its signal is refused, and when an acknowledgement is not taken, after which its
+   * signal is delivered again. What it throws ends the worker. Default: nothing is called, and the worker goes on.
+   */
+  readonly onError?: ((error: unknown, signal: DeliveredSignal<Case>) => void) | undefined;
+}
+
+/** What a worker works with. */
+export interface WorkerEnvironment<Case extends SignalEventCase> {
+  readonly subscription: AcknowledgedSubscription<Case>;
+  readonly leases: LeaseKeeper;
+  readonly open: OpenResources;
+}
+
+const defaultMaxConcurrent = 16;
+
+/**
+ * Works on the signals of a named subscription until it is closed: some at a time, each acknowledged when it is done, kept from
+ * expiring while it waits and is worked on. A signal whose worker dies is delivered again, to another one or to its next life.
+ */
+export class Worker<Case extends SignalEventCase = SignalEventCase> implements AsyncDisposable, OpenResource {
+  readonly #environment: WorkerEnvironment<Case>;
+  readonly #handler: WorkHandler<Case>;
+  readonly #options: WorkOptions<Case>;
+  /** Handlers that run. */
+  readonly #running = new Set<Promise<void>>();
+  /** Acknowledgements on their way: the next handler need not wait for them. */
+  readonly #settling = new Set<Promise<void>>();
+  readonly #finished: Promise<void>;
+  #isClosing = false;
+  #failure: { readonly error: unknown } | undefined;
+
+  /** Made by `session.work()`. */
+  constructor(environment: WorkerEnvironment<Case>, handler: WorkHandler<Case>, options: WorkOptions<Case>) {
+    this.#environment = environment;
+    this.#handler = handler;
+    this.#options = options;
+    environment.open.add(this);
+    this.#finished = this.#work();
+    // Whoever waits for it learns of a failure; that nobody does is the same as with a subscription that nobody reads.
+    this.#finished.catch(() => undefined);
+  }
+
+  /** Resolves once the subscription stands. Rejects when it ends before. */
+  ready(): Promise<void> {
+    return this.#environment.subscription.ready();
+  }
+
+  /** Resolves when it was closed or the coordination has ended, and what it was at is done. Rejects with what ended it otherwise. */
+  get finished(): Promise<void> {
+    return this.#finished;
+  }
+
+  /** Takes nothing new, and waits for the handlers that run and for their acknowledgements. Never rejects. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    // Handlers are waited for before the stream goes: with it goes what it has delivered.
+    while (this.#running.size > 0) await Promise.race(this.#running);
+    await this.#environment.subscription.close();
+    await this.#finished.catch(() => undefined);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #work(): Promise<void> {
+    const { subscription, open } = this.#environment;
+    const { maxConcurrent = defaultMaxConcurrent } = this.#options;
+    try {
+      for await (const signal of subscription) {
+        if (this.#isClosing) break;
+        this.#start(signal);
+        while (this.#running.size >= maxConcurrent) await Promise.race(this.#running);
+      }
+    } finally {
+      await Promise.all(this.#running);
+      await Promise.all(this.#settling);
+      open.remove(this);
+    }
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  #start(signal: DeliveredSignal<Case>): void {
+    const running = this.#workOn(signal).finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Never rejects: what fails is told to the server, and to `onError`. */
+  async #workOn(signal: DeliveredSignal<Case>): Promise<void> {
+    const { delivery } = signal;
+    try {
+      await this.#handler(signal, this.#environment.leases.signalOf(delivery));
+    } catch (error) {
+      this.#tell(error, signal);
+      if (!delivery.isSettled) this.#settle(signal, delivery.nack({ reason: reasonFrom(error) }));
+      return;
+    }
+    if (!delivery.isSettled) this.#settle(signal, delivery.ack());
+  }
+
+  #settle(signal: DeliveredSignal<Case>, answer: Promise<unknown>): void {
+    const settling = answer
+      .then(
+        () => undefined,
+        (error: unknown) => this.#tell(error, signal),
+      )
+      .finally(() => this.#settling.delete(settling));
+    this.#settling.add(settling);
+  }
+
+  #tell(error: unknown, signal: DeliveredSignal<Case>): void {
+    try {
+      this.#options.onError?.(error, signal);
+    } catch (thrown) {
+      this.#failure ??= { error: thrown };
+      void this.#environment.subscription.close();
+    }
+  }
+}

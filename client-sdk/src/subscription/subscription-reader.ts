@@ -1,0 +1,158 @@
+import type { Client } from "@connectrpc/connect";
+import type {
+  SignalBatch,
+  SignalService,
+  SubscribeRequest,
+} from "@coordination-signals/proto/coordination/v1/signal_service";
+import { cancelledError } from "../calls/caller.js";
+import { nextAttemptDelayMs, type RetryPolicy } from "../calls/retry-policy.js";
+import { type CoordinationClientError, InternalError } from "../errors/coordination-client-error.js";
+import { errorFromConnect } from "../errors/error-from-connect.js";
+import type { Clock } from "../time/clock.js";
+import { sleep } from "../time/sleep.js";
+import type { SignalStreams, SubscriptionItem } from "../transport/signal-streams.js";
+import type { StreamPosition } from "./subscription-position.js";
+import type { SubscriptionStatus } from "./subscription-status.js";
+import { SubscriptionStream } from "./subscription-stream.js";
+
+/** What a reader is made of. */
+export interface SubscriptionReaderOptions {
+  readonly client: Client<typeof SignalService>;
+  readonly streams: SignalStreams | undefined;
+  readonly position: StreamPosition;
+  /** Makes the request of a stream that starts there. */
+  readonly requestFrom: (start: SubscribeRequest["start"]) => SubscribeRequest;
+  readonly clock: Clock;
+  readonly retry: RetryPolicy;
+  /** How long to try for a new stream after one was lost, in milliseconds. */
+  readonly reconnectTimeoutMs: number;
+  /** How long a stream may be silent before it counts as lost, in milliseconds. */
+  readonly silenceTimeoutMs: number;
+  /** Ends the reader. */
+  readonly signal: AbortSignal;
+  readonly emit: (status: SubscriptionStatus) => void;
+}
+
+/**
+ * Reads a subscription's batches, over as many streams as it takes. A lost stream is replaced by one that starts at the
+ * position; errors that a new stream cannot mend are thrown.
+ */
+export class SubscriptionReader {
+  readonly #options: SubscriptionReaderOptions;
+  #stream: SubscriptionStream | undefined;
+  /** Attempts since a stream last got anywhere. */
+  #attempts = 0;
+  #lostSinceMs: number | undefined;
+  #everConnected = false;
+
+  constructor(options: SubscriptionReaderOptions) {
+    this.#options = options;
+  }
+
+  /** Reads until the subscription stands. */
+  async open(): Promise<void> {
+    while (!this.#everConnected) {
+      const item = await this.#readOrReconnect();
+      if (item === undefined) return;
+      if (item.case !== "subscribed") throw notSubscribed(item.case);
+    }
+  }
+
+  /** Reads until there is a batch with signals; `undefined` at the end. The batch read before must be handed out by then. */
+  async read(): Promise<SignalBatch | undefined> {
+    for (;;) {
+      const item = await this.#readOrReconnect();
+      if (item === undefined) return undefined;
+      if (item.case === "batch" && item.value.signals.length > 0) return item.value;
+    }
+  }
+
+  /** Cancels the open stream. */
+  close(): void {
+    this.#stream?.close();
+    this.#stream = undefined;
+  }
+
+  // Unknown kinds of items pass by: what they might hide shows in the ranges.
+  async #readOrReconnect(): Promise<SubscriptionItem | undefined> {
+    for (;;) {
+      try {
+        const stream = this.#openStream();
+        const item = await stream.next();
+        return item === undefined ? undefined : this.#accept(item, stream.baseUrl);
+      } catch (thrown) {
+        const baseUrl = this.#stream?.baseUrl;
+        this.close();
+        await this.#waitToReconnect(errorFromConnect(thrown), baseUrl);
+      }
+    }
+  }
+
+  #openStream(): SubscriptionStream {
+    if (this.#stream !== undefined) return this.#stream;
+    const { client, streams, position, requestFrom, clock, silenceTimeoutMs, signal } = this.#options;
+    // It may end while an item that had arrived is being taken: a stream that is opened after that nobody closes.
+    if (signal.aborted) throw cancelledError(signal);
+    position.streamOpened();
+    const request = requestFrom(position.resume.start);
+    this.#stream = new SubscriptionStream({ client, streams, request, clock, silenceTimeoutMs, signal });
+    return this.#stream;
+  }
+
+  /** Takes note of an item; returns what of it is news. */
+  #accept(item: SubscriptionItem, baseUrl: string | undefined): SubscriptionItem {
+    const { position, emit } = this.#options;
+    if (item.case !== "subscribed") this.#progress();
+    switch (item.case) {
+      case "subscribed":
+        position.subscribed(item.value);
+        emit({
+          type: "connected",
+          epoch: item.value.epoch,
+          headSequence: item.value.headSequence,
+          resumed: this.#everConnected,
+          baseUrl,
+        });
+        this.#everConnected = true;
+        return item;
+      case "batch":
+        return { case: "batch", value: position.received(item.value) };
+      case "checkpoint": {
+        position.scanned(item.value);
+        const { throughSequence, cursor } = item.value;
+        emit({ type: "checkpoint", throughSequence, cursor });
+        return item;
+      }
+      case "caughtUp": {
+        position.caughtUp(item.value);
+        const { throughSequence, cursor } = item.value;
+        emit({ type: "caughtUp", throughSequence, cursor });
+        return item;
+      }
+      case undefined:
+        return item;
+    }
+  }
+
+  // Only what follows Subscribed shows that the stream works: a server may accept streams it cannot serve.
+  #progress(): void {
+    this.#attempts = 0;
+    this.#lostSinceMs = undefined;
+  }
+
+  async #waitToReconnect(error: CoordinationClientError, baseUrl: string | undefined): Promise<void> {
+    const { clock, retry, reconnectTimeoutMs, signal, emit } = this.#options;
+    if (!error.retryable || signal.aborted) throw error;
+    this.#attempts += 1;
+    this.#lostSinceMs ??= clock.nowMs();
+    const delayMs = nextAttemptDelayMs(retry, { error, attempts: this.#attempts }, clock.random());
+    if (clock.nowMs() - this.#lostSinceMs + delayMs > reconnectTimeoutMs) throw error;
+    emit({ type: "reconnecting", error, attempt: this.#attempts, delayMs, baseUrl });
+    if (delayMs > 0) await sleep(clock, delayMs, signal);
+  }
+}
+
+function notSubscribed(item: string | undefined): InternalError {
+  const message = `the subscription began with ${item ?? "an unknown item"} instead of subscribed`;
+  return new InternalError({ message, reason: "UNEXPECTED_RESPONSE", code: "INTERNAL" });
+}

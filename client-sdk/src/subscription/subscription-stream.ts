@@ -1,0 +1,76 @@
+import type { Client } from "@connectrpc/connect";
+import type { SignalService, SubscribeRequest } from "@coordination-signals/proto/coordination/v1/signal_service";
+import { cancelledError } from "../calls/caller.js";
+import { UnavailableError } from "../errors/coordination-client-error.js";
+import { errorFromConnect } from "../errors/error-from-connect.js";
+import type { Clock } from "../time/clock.js";
+import { requestRoute } from "../transport/call-route.js";
+import type { ItemStream, SignalStreams, SubscriptionItem } from "../transport/signal-streams.js";
+import { ConnectItemStream } from "./connect-item-stream.js";
+import { SilenceTimer } from "./silence-timer.js";
+
+/** What one stream is opened with. */
+export interface SubscriptionStreamOptions {
+  readonly client: Client<typeof SignalService>;
+  /** Used in the place of `client` where the transport has them. */
+  readonly streams: SignalStreams | undefined;
+  readonly request: SubscribeRequest;
+  readonly clock: Clock;
+  /** How long a read may bring nothing before the connection counts as dead, in milliseconds. */
+  readonly silenceTimeoutMs: number;
+  /** Aborted when nobody wants the items any more. Whoever aborts it closes the stream. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * One stream of a subscription, read item by item: nothing is read ahead, so that a slow consumer slows the server down by
+ * the transport's flow control. Whoever opens a stream must close it.
+ */
+export class SubscriptionStream {
+  readonly #signal: AbortSignal;
+  readonly #silence: SilenceTimer;
+  readonly #items: ItemStream;
+  /** The address it is read from; `undefined` with a transport that does not tell. */
+  readonly baseUrl: string | undefined;
+
+  constructor({ client, streams, request, clock, silenceTimeoutMs, signal }: SubscriptionStreamOptions) {
+    const routing = requestRoute();
+    const { contextValues } = routing;
+    this.#signal = signal;
+    this.#items =
+      streams === undefined
+        ? new ConnectItemStream(client, request, contextValues)
+        : streams.subscribe(request, { contextValues });
+    this.baseUrl = routing.route?.baseUrl;
+    this.#silence = new SilenceTimer(clock, silenceTimeoutMs, () => {
+      routing.route?.leave();
+      this.#items.cancel(silenceError(silenceTimeoutMs));
+    });
+  }
+
+  /** Reads the next item; `undefined` when the server has ended the stream well. Rejects with a CoordinationClientError. */
+  async next(): Promise<SubscriptionItem | undefined> {
+    this.#silence.begin();
+    try {
+      return await this.#items.next();
+    } catch (thrown) {
+      throw this.#signal.aborted ? cancelledError(this.#signal) : errorFromConnect(thrown);
+    } finally {
+      this.#silence.end();
+    }
+  }
+
+  /** Cancels the stream at the server and frees it. */
+  close(): void {
+    this.#silence.stop();
+    this.#items.cancel(cancelledError(this.#signal));
+  }
+}
+
+function silenceError(silenceTimeoutMs: number): UnavailableError {
+  return new UnavailableError({
+    message: `connection lost: the subscription was silent for ${silenceTimeoutMs} ms`,
+    reason: "CONNECTION_LOST",
+    code: "UNAVAILABLE",
+  });
+}

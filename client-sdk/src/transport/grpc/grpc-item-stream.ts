@@ -1,0 +1,115 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  type SubscribeRequest,
+  SubscribeRequestSchema,
+  SubscribeResponseSchema,
+} from "@coordination-signals/proto/coordination/v1/signal_service";
+import type { CoordinationClientError } from "../../errors/coordination-client-error.js";
+import { SignalBatchDecoder } from "../signal-batch-decoder.js";
+import type { ItemStream, StreamOptions, SubscriptionItem } from "../signal-streams.js";
+import { grpcFrame } from "./grpc-frame.js";
+import { GrpcStream, type GrpcStreamTarget } from "./grpc-stream.js";
+
+/** Bytes of messages that wait to be read, beyond which the server is held back: what one window of the stream holds. */
+const maxWaitingBytes = 64 * 1024;
+
+interface WaitingRead {
+  readonly resolve: (item: SubscriptionItem | undefined) => void;
+  readonly reject: (thrown: unknown) => void;
+}
+
+/** Reads a subscription from the bytes of its stream. Items are decoded when they are read. */
+export class GrpcItemStream implements ItemStream {
+  readonly #stream: GrpcStream;
+  readonly #decoder = new SignalBatchDecoder();
+  readonly #messages: Buffer[] = [];
+  #waitingBytes = 0;
+  #read: WaitingRead | undefined;
+  #end: { readonly thrown: unknown } | undefined;
+
+  constructor(target: GrpcStreamTarget, request: SubscribeRequest, onFailed: StreamOptions["onFailed"]) {
+    this.#stream = new GrpcStream(target, {
+      onMessage: (message) => this.#arrived(message),
+      onEnd: (thrown) => {
+        if (thrown !== undefined) onFailed?.(thrown);
+        this.#ended(thrown);
+      },
+    });
+    this.#stream.write(grpcFrame(toBinary(SubscribeRequestSchema, request)));
+    this.#stream.finish();
+  }
+
+  next(): Promise<SubscriptionItem | undefined> {
+    const message = this.#messages.shift();
+    if (message !== undefined) return this.#taken(message);
+    if (this.#end !== undefined) return settled(this.#end);
+    return new Promise((resolve, reject) => {
+      this.#read = { resolve, reject };
+    });
+  }
+
+  cancel(reason: CoordinationClientError): void {
+    this.#stream.cancel();
+    this.#messages.length = 0;
+    this.#ended(reason);
+  }
+
+  #arrived(message: Buffer): void {
+    const read = this.#read;
+    if (read !== undefined) {
+      this.#read = undefined;
+      this.#settle(read, message);
+      return;
+    }
+    this.#messages.push(message);
+    this.#waitingBytes += message.length;
+    if (this.#waitingBytes >= maxWaitingBytes) this.#stream.pause();
+  }
+
+  async #taken(message: Buffer): Promise<SubscriptionItem> {
+    this.#waitingBytes -= message.length;
+    if (this.#waitingBytes < maxWaitingBytes) this.#stream.resume();
+    return this.#decode(message);
+  }
+
+  #settle({ resolve, reject }: WaitingRead, message: Buffer): void {
+    try {
+      resolve(this.#decode(message));
+    } catch (error) {
+      reject(error);
+    }
+  }
+
+  #ended(thrown: unknown): void {
+    if (this.#end !== undefined) return;
+    this.#end = { thrown };
+    const read = this.#read;
+    this.#read = undefined;
+    if (thrown === undefined) read?.resolve(undefined);
+    else read?.reject(thrown);
+  }
+
+  #decode(message: Buffer): SubscriptionItem {
+    const batch = this.#batchIn(message);
+    if (batch !== undefined) return { case: "batch", value: batch };
+    try {
+      return fromBinary(SubscribeResponseSchema, message).item;
+    } catch (error) {
+      throw ConnectError.from(error, Code.InvalidArgument);
+    }
+  }
+
+  #batchIn(message: Buffer) {
+    try {
+      return this.#decoder.batchOfResponse(message);
+    } catch {
+      // The library tells what is wrong with it, or that it is only unusual.
+      return undefined;
+    }
+  }
+}
+
+function settled({ thrown }: { readonly thrown: unknown }): Promise<undefined> {
+  return thrown === undefined ? Promise.resolve(undefined) : Promise.reject(thrown);
+}

@@ -1,0 +1,184 @@
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from "node:http2";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { validateResponse, validateTrailer } from "@connectrpc/connect/protocol-grpc";
+import { maxResponseBytes } from "../client-transport.js";
+import type { SessionManager } from "../session-manager.js";
+import { FrameAssembler } from "./frame-assembler.js";
+
+/** Where a stream goes. */
+export interface GrpcStreamTarget {
+  readonly connection: SessionManager;
+  readonly path: string;
+}
+
+/** What a stream tells as it happens. Nothing, once it was cancelled. */
+export interface GrpcStreamEvents {
+  /** A message has arrived. Its bytes are part of the network's buffer: to be read, not kept for long. */
+  readonly onMessage: (message: Buffer) => void;
+  /** Called once, when nothing follows: with `undefined` when the server has ended the stream well. */
+  readonly onEnd: (thrown: unknown) => void;
+}
+
+const requestHeaders = {
+  "content-type": "application/grpc+proto",
+  "user-agent": "coordination-signals-client",
+  te: "trailers",
+};
+
+/**
+ * One streaming call of gRPC as its bytes, on the connection that all calls share. Everything that ends it without a status of
+ * the server's is an error that tells how the connection was lost.
+ */
+export class GrpcStream {
+  readonly #target: GrpcStreamTarget;
+  readonly #events: GrpcStreamEvents;
+  readonly #assembler: FrameAssembler;
+  #stream: ClientHttp2Stream | undefined;
+  /** Frames that wait for the connection to stand. */
+  #early: Uint8Array[] = [];
+  #isFinished = false;
+  #isPaused = false;
+  #isOver = false;
+  #header: IncomingHttpHeaders | undefined;
+  #trailer: IncomingHttpHeaders | undefined;
+  #failure: unknown;
+
+  constructor(target: GrpcStreamTarget, events: GrpcStreamEvents) {
+    this.#target = target;
+    this.#events = events;
+    this.#assembler = new FrameAssembler(maxResponseBytes, events.onMessage);
+    this.#open().catch((error: unknown) => this.#end(error));
+  }
+
+  /** Sends whole frames. What is sent in one turn of the event loop leaves together. */
+  write(frames: Uint8Array): void {
+    if (this.#isOver || this.#isFinished) return;
+    if (this.#stream === undefined) this.#early.push(frames);
+    else this.#stream.write(frames);
+  }
+
+  /** Says that nothing more will be sent. */
+  finish(): void {
+    if (this.#isFinished) return;
+    this.#isFinished = true;
+    this.#stream?.end();
+  }
+
+  /** Holds the server back. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#stream?.pause();
+  }
+
+  /** Reads on. */
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#stream?.resume();
+  }
+
+  /** Resets the stream; no event follows. */
+  cancel(): void {
+    this.#isOver = true;
+    this.#early = [];
+    const stream = this.#stream;
+    if (stream !== undefined && !stream.closed) stream.close(constants.NGHTTP2_CANCEL);
+  }
+
+  async #open(): Promise<void> {
+    const { connection, path } = this.#target;
+    const stream = await connection.request("POST", path, requestHeaders, {});
+    // Whatever it is, its close follows.
+    stream.on("error", (error) => {
+      this.#failure ??= error;
+    });
+    if (this.#isOver) {
+      stream.close(constants.NGHTTP2_CANCEL);
+      return;
+    }
+    this.#stream = stream;
+    stream.on("response", (header) => this.#takeHeader(header));
+    stream.on("trailers", (trailer) => {
+      this.#trailer = trailer;
+    });
+    stream.on("end", () => this.#ended());
+    stream.on("close", () => this.#end(this.#whyClosed(stream)));
+    stream.on("data", (piece: Buffer) => this.#takePiece(piece, stream));
+    if (this.#isPaused) stream.pause();
+    for (const frames of this.#early.splice(0)) stream.write(frames);
+    if (this.#isFinished) stream.end();
+  }
+
+  #takeHeader(header: IncomingHttpHeaders & IncomingHttpStatusHeader): void {
+    this.#header = header;
+    try {
+      const { headerError } = validateResponse(header[":status"] ?? 0, webHeaders(header));
+      if (headerError !== undefined) this.#fail(headerError);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #takePiece(piece: Buffer, stream: ClientHttp2Stream): void {
+    if (this.#isOver) return;
+    this.#target.connection.heard(stream);
+    try {
+      this.#assembler.push(piece);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** The server has sent all it wants to. It may do so before this side has: a stream is closed when both have. */
+  #ended(): void {
+    if (this.#trailer === undefined && this.#header?.["grpc-status"] === undefined) return;
+    this.#end(this.#statusError());
+    this.finish();
+  }
+
+  #statusError(): unknown {
+    if (this.#assembler.isInside) return new ConnectError("incomplete envelope", Code.InvalidArgument);
+    try {
+      validateTrailer(webHeaders(this.#trailer ?? this.#header ?? {}), new Headers());
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  }
+
+  #whyClosed(stream: ClientHttp2Stream): unknown {
+    const failure = this.#failure;
+    // The connection's own, for example that it has not answered a PING.
+    if (failure instanceof ConnectError) return failure;
+    if (failure !== undefined) {
+      return new ConnectError(messageOf(failure), Code.Internal, undefined, undefined, failure);
+    }
+    if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) return new ConnectError("the stream was reset", Code.Canceled);
+    return new ConnectError("missing status", Code.Internal);
+  }
+
+  #fail(error: unknown): void {
+    this.#end(error);
+    this.cancel();
+  }
+
+  #end(thrown: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#early = [];
+    this.#events.onEnd(thrown);
+  }
+}
+
+function webHeaders(headers: IncomingHttpHeaders): Headers {
+  const web = new Headers();
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith(":") || value === undefined) continue;
+    for (const each of Array.isArray(value) ? value : [value]) web.append(name, each);
+  }
+  return web;
+}
+
+function messageOf(failure: unknown): string {
+  return failure instanceof Error ? failure.message : String(failure);
+}

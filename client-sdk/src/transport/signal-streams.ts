@@ -1,0 +1,37 @@
+import type { ContextValues } from "@connectrpc/connect";
+import type { SubscribeRequest, SubscribeResponse } from "@coordination-signals/proto/coordination/v1/signal_service";
+import type { CoordinationClientError } from "../errors/coordination-client-error.js";
+import type { OpenBatchChannel } from "../sending/batch-channel.js";
+
+/** One item of a subscription; its case is undefined for a kind that this version does not know. */
+export type SubscriptionItem = SubscribeResponse["item"];
+
+/** The items of one subscription as they are read. */
+export interface ItemStream {
+  /**
+   * Reads the next item; `undefined` when the server has ended the stream well. Rejects with what ended it otherwise. One
+   * read at a time; while nothing is read, the server is held back.
+   */
+  next(): Promise<SubscriptionItem | undefined>;
+  /** Ends the stream at once. A read that waits rejects with the reason. */
+  cancel(reason: CoordinationClientError): void;
+}
+
+/** How a stream is opened. */
+export interface StreamOptions {
+  /** Asks for the stream's route. */
+  readonly contextValues: ContextValues;
+  /** Called once with what has ended the stream, unless that was the server's or this side's will. */
+  readonly onFailed?: ((thrown: unknown) => void) | undefined;
+}
+
+/**
+ * The streams that carry many signals, of a transport that reads and writes their bytes itself: passing them through the
+ * protocol library costs as much as all the rest. Not for a transport where somebody looks at messages on their way.
+ */
+export interface SignalStreams {
+  /** Opens a subscription's stream. */
+  readonly subscribe: (request: SubscribeRequest, options: StreamOptions) => ItemStream;
+  /** Opens a stream of batches. */
+  readonly sendBatches: OpenBatchChannel;
+}

@@ -1,0 +1,163 @@
+import { CoordinationError } from "../model/coordination-error.js";
+import { coordinationNotFound } from "../registry/agent-registry.js";
+import { type AgentRecord, isKnownAgent } from "../state/agent-record.js";
+import type { Draft } from "../state/draft.js";
+import type { LogReader } from "../state/log-reader.js";
+import type { Operation } from "../state/operation.js";
+import { removedRangeAt } from "../state/removed-ranges.js";
+import type { CoordinationHeader, JournalRecord, SignalStore } from "../store/signal-store.js";
+import { DerivedState, noProgress } from "./derived-state.js";
+
+/** What to roll back to, and why. */
+export interface RollbackRequest {
+  readonly toSequence: bigint;
+  readonly reason: string;
+  /** Who asks; empty where nobody says. */
+  readonly requestedBy: string;
+}
+
+/** What a rollback did. */
+export interface RollbackResult {
+  readonly header: CoordinationHeader;
+  /** Numbers that left the log; 0 when the head was there already. */
+  readonly removedSignals: bigint;
+}
+
+// Rollbacks that cursors from before them can still meet; the header lists them all.
+const maxRemovedRanges = 100;
+const journalPage = 1_000;
+
+/**
+ * Computes what signals had decided at a sequence: folds the base, where the history begins, and the signals up to there.
+ * The log up to a sequence never changes, so this needs no lock; the rollback checks that the base is still the same.
+ */
+export async function derivedStateAt(
+  { store, reader }: { readonly store: SignalStore; readonly reader: LogReader },
+  header: CoordinationHeader,
+  sequence: bigint,
+): Promise<DerivedState> {
+  const state = DerivedState.fromBase([
+    ...(await readAllRecords(store, header, "baseAgent")),
+    ...(await readAllRecords(store, header, "baseDependency")),
+  ]);
+  let fromSequence = header.trimmedThroughSequence;
+  while (fromSequence < sequence) {
+    const entries = await reader.forward(header, { fromSequence });
+    const last = entries.at(-1);
+    if (last === undefined) break;
+    for (const entry of entries) if (entry.sequence <= sequence) state.add(entry);
+    fromSequence = last.sequence;
+  }
+  return state;
+}
+
+/**
+ * Takes the signals after a sequence out of the log and undoes what they had decided; registrations, heartbeats, the audit
+ * and what was counted stay. Answers undefined when the history was trimmed meanwhile: compute the state again. Throws
+ * COORDINATION_NOT_FOUND, CURSOR_AHEAD, CURSOR_EXPIRED, ROLLED_BACK, TOO_MANY_ROLLBACKS.
+ */
+export function rollbackOperation(
+  seen: CoordinationHeader,
+  state: DerivedState,
+  request: RollbackRequest,
+): Operation<RollbackResult | undefined> {
+  return {
+    requestKeys: [],
+    signalCount: 0,
+    runsAlone: true,
+    run: (draft) => {
+      const { header } = draft;
+      if (header === undefined) throw coordinationNotFound(draft.coordinationId);
+      checkRollback(header, request.toSequence);
+      if (
+        header.epoch !== seen.epoch ||
+        header.generation !== seen.generation ||
+        header.trimmedThroughSequence !== seen.trimmedThroughSequence
+      ) {
+        return undefined;
+      }
+      return rollBack(draft, header, state, request);
+    },
+  };
+}
+
+/** Throws what refuses a rollback. */
+export function checkRollback(header: CoordinationHeader, toSequence: bigint): void {
+  const { headSequence, oldestSequence } = header;
+  if (toSequence > headSequence) {
+    throw new CoordinationError("CURSOR_AHEAD", `to_sequence is ${toSequence}, the head is ${headSequence}`, {
+      metadata: { head_sequence: String(headSequence) },
+    });
+  }
+  if (toSequence < oldestSequence - 1n) {
+    throw new CoordinationError(
+      "CURSOR_EXPIRED",
+      `to_sequence is ${toSequence}, the oldest possible is ${oldestSequence - 1n}: what was before has left the history`,
+      { metadata: { oldest_sequence: String(oldestSequence), oldest_to_sequence: String(oldestSequence - 1n) } },
+    );
+  }
+  const removed = removedRangeAt(header.removedRanges, { sequence: toSequence, generation: undefined });
+  if (removed !== undefined && toSequence < headSequence) {
+    throw new CoordinationError(
+      "ROLLED_BACK",
+      `to_sequence ${toSequence} was rolled back before, to ${removed.afterSequence}`,
+      { metadata: { resume_after_sequence: String(removed.afterSequence) } },
+    );
+  }
+  if (header.removedRanges.length >= maxRemovedRanges && toSequence < headSequence) {
+    throw new CoordinationError(
+      "TOO_MANY_ROLLBACKS",
+      `the history remembers ${maxRemovedRanges} rollbacks, which is the limit`,
+      {
+        metadata: { limit: String(maxRemovedRanges) },
+      },
+    );
+  }
+}
+
+function rollBack(
+  draft: Draft,
+  header: CoordinationHeader,
+  state: DerivedState,
+  { toSequence, reason, requestedBy }: RollbackRequest,
+): RollbackResult {
+  if (toSequence === header.headSequence) return { header, removedSignals: 0n };
+  for (const record of [...draft.agents()]) restoreAgent(draft, record, state, toSequence);
+  for (const key of draft.dependencyKeys()) if (!state.dependencies.has(key)) draft.removeDependency(key);
+  for (const record of state.dependencies.values()) draft.putDependency(record, Number.POSITIVE_INFINITY);
+  draft.rollBack(toSequence, {
+    kind: "rolledBack",
+    actors: requestedBy === "" ? [] : [requestedBy],
+    sequences: { from: toSequence + 1n, through: header.headSequence },
+    detail: reason,
+  });
+  return { header: draft.begin(), removedSignals: header.headSequence - toSequence };
+}
+
+function restoreAgent(draft: Draft, record: AgentRecord, state: DerivedState, toSequence: bigint): void {
+  const wasSender = record.firstSequence !== undefined && BigInt(record.firstSequence) <= toSequence;
+  const restored: AgentRecord = {
+    ...record,
+    ...noProgress,
+    ...state.progress.get(record.agentId),
+    firstSequence: wasSender ? record.firstSequence : undefined,
+  };
+  if (isKnownAgent(restored)) draft.putAgent(restored);
+  else draft.removeAgent(record.agentId);
+}
+
+async function readAllRecords(
+  store: SignalStore,
+  header: CoordinationHeader,
+  kind: "baseAgent" | "baseDependency",
+): Promise<readonly JournalRecord[]> {
+  const all: JournalRecord[] = [];
+  let fromKey: string | undefined;
+  for (;;) {
+    const { coordinationId, epoch } = header;
+    const page = await store.readJournal({ coordinationId, epoch, kind, fromKey, limit: journalPage });
+    all.push(...page);
+    fromKey = page.at(-1)?.key;
+    if (page.length < journalPage) return all;
+  }
+}

@@ -1,0 +1,76 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { SignalFilterSchema } from "@coordination-signals/proto/coordination/v1/signal";
+import type { FilterExpressionCompiler } from "../../model/filter-expression.js";
+import type { LogEntry } from "../../model/log-entry.js";
+import { type CompiledFilter, compileSignalFilter } from "../../model/signal-filter.js";
+import type { CompiledTransform } from "../../model/transform/signal-transform.js";
+import type { LogReader } from "../../state/log-reader.js";
+import type { SessionState } from "../../state/session-state.js";
+import type { WaitRecord } from "../../state/wait-record.js";
+import { LogScan } from "./log-scan.js";
+
+/** What signals are matched with. */
+export interface SignalMatchesOptions {
+  readonly session: SessionState;
+  readonly reader: LogReader;
+  readonly wait: WaitRecord;
+  readonly expressions: FilterExpressionCompiler;
+  /** What the server makes of every signal that it hands out; undefined leaves them as they are. */
+  readonly outgoing?: CompiledTransform | undefined;
+}
+
+interface OpenFilter {
+  readonly conditionIndex: number;
+  readonly filter: CompiledFilter;
+}
+
+/** Finds the first signal for each of a wait's conditions that ask for one: in the retained history, then as they come. */
+export class SignalMatches {
+  readonly #filters: readonly OpenFilter[];
+  readonly #scan: LogScan;
+  readonly #outgoing: CompiledTransform | undefined;
+  #matched: Record<string, string>;
+
+  constructor({ session, reader, wait, expressions, outgoing }: SignalMatchesOptions) {
+    this.#outgoing = outgoing;
+    this.#filters = filtersOf(wait, expressions);
+    this.#matched = { ...wait.matched };
+    const onRestart = () => {
+      this.#matched = {};
+    };
+    this.#scan = new LogScan({ session, reader, fromSequence: 0n, onRestart });
+  }
+
+  /** The sequences found, in decimal, by the conditions' places. */
+  get matched(): Readonly<Record<string, string>> {
+    return this.#matched;
+  }
+
+  /** The last sequence that was looked at. */
+  get throughSequence(): bigint {
+    return this.#scan.throughSequence;
+  }
+
+  /** Looks at what has come. Throws FILTER_BUDGET_EXCEEDED. */
+  async advance(abort: AbortSignal): Promise<void> {
+    if (this.#filters.length > 0) await this.#scan.advance((entry) => this.#look(entry), abort);
+  }
+
+  #look(entry: LogEntry): boolean {
+    const typeBit = 1 << entry.facts.type;
+    for (const { conditionIndex, filter } of this.#filters) {
+      if (this.#matched[conditionIndex] !== undefined || (filter.typeMask & typeBit) === 0) continue;
+      if (!filter.matchesAll && !filter.matches((this.#outgoing?.apply(entry) ?? entry).signal)) continue;
+      this.#matched = { ...this.#matched, [conditionIndex]: String(entry.sequence) };
+    }
+    return false;
+  }
+}
+
+function filtersOf({ conditions }: WaitRecord, expressions: FilterExpressionCompiler): readonly OpenFilter[] {
+  return conditions.flatMap((condition, conditionIndex) => {
+    if (condition.kind !== "signal") return [];
+    const filter = fromBinary(SignalFilterSchema, Buffer.from(condition.filter, "base64"));
+    return { conditionIndex, filter: compileSignalFilter(filter, expressions) };
+  });
+}

@@ -1,0 +1,27 @@
+import type { Clock } from "../../model/clock.js";
+import type { FilterExpressionCompiler } from "../../model/filter-expression.js";
+import type { CompiledTransform } from "../../model/transform/signal-transform.js";
+import type { Draft } from "../../state/draft.js";
+import type { LogReader } from "../../state/log-reader.js";
+import type { Operation } from "../../state/operation.js";
+import type { SessionDirectory } from "../../state/session-directory.js";
+
+/** What waits work with. */
+export interface WaitEnvironment {
+  readonly directory: SessionDirectory;
+  readonly reader: LogReader;
+  readonly clock: Clock;
+  readonly expressions: FilterExpressionCompiler;
+  /** What the server makes of every signal that it hands out; undefined leaves them as they are. */
+  readonly outgoing?: CompiledTransform | undefined;
+  /** Names this server among those that have open waits. */
+  readonly owner: string;
+  readonly isDraining: () => boolean;
+  /** Told when something failed that is tried again by itself. */
+  readonly onBackgroundError: (error: unknown) => void;
+}
+
+/** An operation that looks up no requests and appends nothing. */
+export function plainOperation<T>(run: (draft: Draft) => T): Operation<T> {
+  return { requestKeys: [], signalCount: 0, run };
+}

@@ -1,0 +1,356 @@
+import { setImmediate } from "node:timers/promises";
+import { CoordinationError } from "../../model/coordination-error.js";
+import { maxBatchSignals, maxResponseBytes } from "../../model/limits.js";
+import { readLogAfter } from "../../state/read-log.js";
+import type { SessionState } from "../../state/session-state.js";
+import type { DeliveryRecord, SubscriptionRecord } from "../../state/subscription-record.js";
+import { WakeLatch } from "../../state/wake-latch.js";
+import type { CoordinationHeader } from "../../store/signal-store.js";
+import { type AcknowledgementEnvironment, isOfEndedProcess, plainOperation } from "./acknowledgement-environment.js";
+import { assignToConsumers, type ReadyConsumer } from "./assign-to-consumers.js";
+import { type ClaimedSignal, claim } from "./claim-operation.js";
+import type { Consumer } from "./consumer.js";
+import { isControlSignal, type PendingSignal, pickNext } from "./pick-next.js";
+import { release } from "./release-operation.js";
+import { executeWithSignals, readHeldSignal, readSignal } from "./signal-copies.js";
+import { isOver, isSpent, type Standing, standingOf } from "./standing.js";
+import type { SubscriptionMatcher } from "./subscription-matcher.js";
+
+/*
+ * Hands a named subscription's signals to its consumers on this server. It looks at the state as it is: deliveries that are due,
+ * and what of the log follows the scan. What it picks it claims in one commit, which fails if another server was faster, and only
+ * what is claimed is handed out: no two consumers have one signal, and every attempt is counted before it is made. When
+ * nothing is left it sleeps until a signal comes, a delivery changes or is due, or a consumer is ready. Nothing is queued.
+ */
+
+/** What a dispatcher works with. */
+export interface DispatcherOptions {
+  readonly environment: AcknowledgementEnvironment;
+  readonly session: SessionState;
+  readonly subscription: SubscriptionRecord;
+  readonly matcher: SubscriptionMatcher;
+  /** Called when its last consumer has left and it has ended. */
+  readonly onEnded: () => void;
+}
+
+const retryMs = 200;
+// Signals that are read beyond those that can be handed out, because some do not match.
+const leastReadAhead = 16;
+// A position that has moved so far without a match is stored, so that it need not be found again.
+const storedStep = 1_024n;
+
+/** Hands out one subscription's signals. */
+export class Dispatcher {
+  readonly subscription: SubscriptionRecord;
+  readonly #options: DispatcherOptions;
+  readonly #latch = new WakeLatch();
+  /** In the order in which they were given something last. */
+  readonly #consumers = new Set<Consumer>();
+  /** Scanned without a match since the claim that the scan record is of. */
+  #scanned: { readonly from: string; readonly generation: number; through: bigint } | undefined;
+  #readAhead = leastReadAhead;
+  #leaveReaders: (() => void) | undefined;
+  #lastState = "";
+  #running: Promise<void> | undefined;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.subscription = options.subscription;
+  }
+
+  get consumerCount(): number {
+    return this.#consumers.size;
+  }
+
+  /** Everything through this sequence was delivered or did not match. */
+  get position(): bigint {
+    return this.#position();
+  }
+
+  /** Begins to hand out signals to a consumer. */
+  join(consumer: Consumer): void {
+    this.#consumers.add(consumer);
+    this.#running ??= this.#run();
+    this.wake();
+  }
+
+  /** Hands out nothing more to a consumer. What it has is to be taken back by `takeBack`. */
+  leave(consumer: Consumer): void {
+    this.#consumers.delete(consumer);
+    this.wake();
+  }
+
+  /** Makes it look. */
+  wake(): void {
+    this.#latch.set();
+  }
+
+  /** Takes back what a consumer has that has left. */
+  async takeBack(consumer: Consumer): Promise<void> {
+    const { environment, session } = this.#options;
+    const isItsOwn = ({ lease }: DeliveryRecord): boolean =>
+      lease?.consumer === consumer.id && lease.owner === environment.owner;
+    const { released, buried } = await this.#release(isItsOwn);
+    environment.metrics.deliveriesEnded("released", released + buried);
+    if (session.header !== undefined) this.wake();
+  }
+
+  async #run(): Promise<void> {
+    const { session } = this.#options;
+    const unwatch = session.named.watch(this.subscription.name, this.#latch.set);
+    try {
+      while (this.#consumers.size > 0) await this.#step();
+    } finally {
+      unwatch();
+      this.#leaveReaders?.();
+      this.#options.onEnded();
+    }
+  }
+
+  async #step(): Promise<void> {
+    this.#park();
+    try {
+      const standing = this.#standing();
+      if (standing !== undefined && (await this.#turn(standing))) return;
+      this.#tellConsumers();
+      await this.#sleep(standing);
+    } catch (error) {
+      await this.#recover(error);
+    }
+  }
+
+  /** Does what there is to do now; false when there is nothing. */
+  async #turn(standing: Standing): Promise<boolean> {
+    if (standing.hasExhausted) {
+      await this.#buryExhausted();
+      return true;
+    }
+    const ready = this.#readyConsumers(standing);
+    return ready.length > 0 && this.#handOut(standing, ready);
+  }
+
+  /** Those that wait for signals, with how many each may have; those that had something last come last. */
+  #readyConsumers({ leased }: Standing): readonly ReadyConsumer[] {
+    const share = Math.ceil(this.subscription.policy.maxOutstanding / Math.max(1, this.#consumers.size));
+    const ready: ReadyConsumer[] = [];
+    for (const consumer of this.#consumers) {
+      const capacity = Math.max(0, share - (leased.get(consumer.id) ?? 0));
+      if (consumer.isReady) ready.push({ consumer, capacity });
+    }
+    return ready;
+  }
+
+  async #handOut(standing: Standing, ready: readonly ReadyConsumer[]): Promise<boolean> {
+    const { environment, session, matcher } = this.#options;
+    const { header } = session;
+    if (header === undefined) return false;
+    const seen = session.named.scans.get(this.subscription.name) ?? { throughSequence: "0", claims: 0 };
+    const position = this.#position();
+    const capacity = Math.min(
+      maxBatchSignals,
+      ready.reduce((sum, consumer) => sum + consumer.capacity, 0),
+    );
+    const due = await this.#readDue(standing.due.slice(0, capacity));
+    const maxEntries = Math.min(maxBatchSignals, capacity + this.#readAhead);
+    const part = await readLogAfter(environment.reader, session, position, { maxEntries });
+    const picked = pickNext(
+      { due, log: part.entries, matches: (entry) => matcher.matches(entry), position },
+      standing.room,
+      capacity,
+    );
+    const { signals } = picked;
+    const throughSequence = part.entries.length === 0 ? part.throughSequence : picked.throughSequence;
+    this.#readAhead = signals.length > 0 ? leastReadAhead : Math.min(maxBatchSignals, this.#readAhead * 2);
+    if (signals.length === 0 && throughSequence - BigInt(seen.throughSequence) < storedStep) {
+      // A long stretch without a match must not keep everybody else from running.
+      await setImmediate();
+      return this.#moveTo(throughSequence, header);
+    }
+    await this.#claim({ signals, throughSequence, ready, header, seen });
+    return true;
+  }
+
+  async #claim(picked: {
+    readonly signals: readonly PendingSignal[];
+    readonly throughSequence: bigint;
+    readonly ready: readonly ReadyConsumer[];
+    readonly header: CoordinationHeader;
+    readonly seen: { readonly throughSequence: string; readonly claims: number };
+  }): Promise<void> {
+    const { environment, session } = this.#options;
+    const { directory, clock, owner } = environment;
+    const { throughSequence } = picked;
+    const controls = picked.signals.filter(({ entry }) => isControlSignal(entry)).length;
+    const assigned = assignToConsumers(picked.signals, picked.ready, controls);
+    const claimed = await directory.execute(
+      session.coordinationId,
+      plainOperation((draft) =>
+        claim(
+          draft,
+          {
+            subscription: this.subscription,
+            seen: picked.seen,
+            seenGeneration: picked.header.generation,
+            throughSequence,
+            signals: assigned.map(({ signal, consumer }) => ({ ...signal, lease: { owner, consumer: consumer.id } })),
+          },
+          { nowMs: clock.nowMs(), isClaimable: (record) => this.#isClaimable(record) },
+        ),
+      ),
+    );
+    // Another server, a rollback or a trim was here: look again.
+    this.#scanned = undefined;
+    if (claimed === undefined) return;
+    environment.metrics.deliveriesEnded("expired", expiredOf(picked.signals, claimed));
+    for (const { consumer } of picked.ready) {
+      const signals = claimed.filter((signal) => signal.consumer === consumer.id);
+      if (signals.length > 0) this.#give(consumer, signals, throughSequence);
+    }
+  }
+
+  #give(consumer: Consumer, signals: readonly ClaimedSignal[], throughSequence: bigint): void {
+    const { environment } = this.#options;
+    if (this.#consumers.delete(consumer)) {
+      // Behind those that had nothing.
+      this.#consumers.add(consumer);
+      consumer.give({ signals, throughSequence });
+      environment.metrics.deliveriesMade(signals.length, signals.filter(({ attempt }) => attempt > 1).length);
+    } else {
+      // It left while they were claimed for it.
+      this.takeBack(consumer).catch(environment.onBackgroundError);
+    }
+  }
+
+  async #readDue(records: readonly DeliveryRecord[]): Promise<readonly (PendingSignal & { readonly is: "due" })[]> {
+    const { environment, session } = this.#options;
+    const due: (PendingSignal & { readonly is: "due" })[] = [];
+    let bytes = 0;
+    for (const record of records) {
+      if (bytes >= maxResponseBytes) break;
+      const entry = record.isHeld
+        ? await readHeldSignal(environment, session, this.subscription.name, record.sequence)
+        : await readSignal(environment.reader, session, BigInt(record.sequence));
+      // One that has left the store meanwhile is a dead letter now.
+      if (entry === undefined) continue;
+      due.push({ is: "due", record, entry });
+      bytes += entry.bytes.length;
+    }
+    return due;
+  }
+
+  async #buryExhausted(): Promise<void> {
+    const { metrics } = this.#options.environment;
+    const { released, buried } = await this.#release(
+      (record) => isOver(record, this.#standingOptions()) && isSpent(this.subscription, record),
+    );
+    metrics.deliveriesEnded("expired", released + buried);
+  }
+
+  async #release(isGone: (record: DeliveryRecord) => boolean) {
+    const { environment, session } = this.#options;
+    const { name } = this.subscription;
+    const result = await executeWithSignals(environment, session, (draft, copies) => {
+      const isThis = draft.subscriptions.get(name)?.secret === this.subscription.secret;
+      const nowMs = environment.clock.nowMs();
+      return release(draft, (record) => isThis && isGone(record), { name, copies, nowMs });
+    });
+    environment.metrics.deadLettersMade("maxAttempts", result.buried);
+    return result;
+  }
+
+  #isClaimable(record: DeliveryRecord): boolean {
+    return isOver(record, this.#standingOptions()) && !isSpent(this.subscription, record);
+  }
+
+  #standingOptions() {
+    const { environment } = this.#options;
+    return {
+      nowMs: environment.clock.nowMs(),
+      isOfEndedProcess: (lease: { readonly owner: string; readonly consumer: string }) =>
+        isOfEndedProcess(environment, lease),
+    };
+  }
+
+  /** How the deliveries stand; undefined where the subscription is gone. */
+  #standing(): Standing | undefined {
+    const { session } = this.#options;
+    const { name, secret } = this.subscription;
+    if (session.named.definitions.get(name)?.secret !== secret) return undefined;
+    return standingOf(this.subscription, session.named.deliveriesOf(name).values(), this.#standingOptions());
+  }
+
+  #position(): bigint {
+    const { session } = this.#options;
+    const stored = session.named.scans.get(this.subscription.name)?.throughSequence ?? "0";
+    const scanned = this.#scanned;
+    if (scanned?.from !== stored || scanned.generation !== session.header?.generation) return BigInt(stored);
+    return scanned.through;
+  }
+
+  /** Notes what was scanned and did not match. Returns whether there is more. */
+  #moveTo(throughSequence: bigint, { generation }: CoordinationHeader): boolean {
+    const { session } = this.#options;
+    if (session.header?.generation !== generation) return true;
+    const from = session.named.scans.get(this.subscription.name)?.throughSequence ?? "0";
+    const hasMoved = throughSequence > this.#position();
+    if (hasMoved) this.#scanned = { from, generation, through: throughSequence };
+    return hasMoved && throughSequence < session.header.headSequence;
+  }
+
+  /** Wakes every consumer when something has changed that all of them have to see. */
+  #tellConsumers(): void {
+    const { session, environment } = this.#options;
+    const { header } = session;
+    const { name, secret } = this.subscription;
+    const isThere = session.named.definitions.get(name)?.secret === secret;
+    const isCaughtUp = this.#position() >= (header?.headSequence ?? 0n);
+    const isEmpty = session.named.deliveriesOf(name).size === 0;
+    const state = [
+      header?.epoch,
+      header?.generation,
+      header?.closeTimeMs,
+      isThere,
+      isCaughtUp,
+      isCaughtUp && isEmpty && header?.closeTimeMs !== undefined,
+      environment.isDraining(),
+    ].join();
+    if (state === this.#lastState) return;
+    this.#lastState = state;
+    for (const consumer of this.#consumers) consumer.latch.set();
+  }
+
+  /** Sees to it that a signal wakes it. */
+  #park(): void {
+    this.#leaveReaders ??= this.#options.session.readers.park(this.#options.matcher.interest, () => {
+      this.#leaveReaders = undefined;
+      this.#latch.set();
+    });
+  }
+
+  async #sleep(standing: Standing | undefined): Promise<void> {
+    const dueInMs = (standing?.nextDueMs ?? Number.POSITIVE_INFINITY) - this.#options.environment.clock.nowMs();
+    await this.#latch.nextWithin(Math.max(dueInMs, 1));
+  }
+
+  /** What is tried again is not the consumers' end; everything else is. */
+  async #recover(error: unknown): Promise<void> {
+    const { environment, session } = this.#options;
+    if (error instanceof CoordinationError && error.reason === "CURSOR_EXPIRED") {
+      // It was trimmed while it was read, here or by another server: what is known here is brought up to date.
+      await environment.directory.withLatest(session.coordinationId, () => undefined);
+      return;
+    }
+    const isPassing = error instanceof CoordinationError && error.retryDelayMs !== undefined;
+    if (!isPassing) for (const consumer of this.#consumers) consumer.fail(error);
+    if (!isPassing) this.#consumers.clear();
+    if (isPassing) await this.#latch.nextWithin(retryMs);
+  }
+}
+
+/** How many of the signals had a lease that was over when they were claimed. */
+function expiredOf(signals: readonly PendingSignal[], claimed: readonly ClaimedSignal[]): number {
+  const sequences = new Set(claimed.map(({ entry }) => entry.sequence));
+  return signals.filter(
+    (signal) => signal.is === "due" && signal.record.lease !== undefined && sequences.has(signal.entry.sequence),
+  ).length;
+}

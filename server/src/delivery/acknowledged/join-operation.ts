@@ -1,0 +1,99 @@
+import { randomBytes } from "node:crypto";
+import { maxNamedSubscriptions } from "../../model/limits.js";
+import type { Draft } from "../../state/draft.js";
+import type { SessionState } from "../../state/session-state.js";
+import type { SubscriptionDefinition, SubscriptionRecord } from "../../state/subscription-record.js";
+import { startPositions } from "../subscription-start.js";
+import { type AcknowledgementEnvironment, plainOperation } from "./acknowledgement-environment.js";
+import { filterConflict, subscriptionConflict, tooManyNamedSubscriptions } from "./acknowledgement-errors.js";
+
+/** A named subscription to make or to join. */
+export interface NamedRequest {
+  readonly name: string;
+  readonly definition: SubscriptionDefinition;
+  /** Nothing was said of the start: it agrees with any, and begins at the latest. */
+  readonly agreesWithAnyStart: boolean;
+}
+
+const secretBytes = 16;
+
+/**
+ * Makes a subscription unless it is there, and answers it as it is. Rejects with SUBSCRIPTION_CONFLICT where it is there and
+ * differs, with TOO_MANY_SUBSCRIPTIONS, TOO_MANY_COORDINATIONS, and where its start is not in the log with CURSOR_AHEAD, CURSOR_EXPIRED,
+ * ROLLED_BACK.
+ */
+export async function joinSubscription(
+  { directory, reader, clock }: AcknowledgementEnvironment,
+  session: SessionState,
+  request: NamedRequest,
+): Promise<SubscriptionRecord> {
+  const { name } = request;
+  const isThere = session.named.definitions.has(name);
+  const [afterSequence = 0n] = isThere ? [] : await startPositions(startOf(request), 1, session.header, reader);
+  return directory.execute(
+    session.coordinationId,
+    plainOperation((draft) => {
+      const known = draft.subscriptions.get(name);
+      if (known === undefined) return create(draft, request, { afterSequence, nowMs: clock.nowMs() });
+      checkAgreement(known, request);
+      return known;
+    }),
+  );
+}
+
+function startOf({ definition: { start } }: NamedRequest) {
+  return start.at === "sequence" ? { at: start.at, afterSequence: BigInt(start.afterSequence) } : start;
+}
+
+function create(
+  draft: Draft,
+  { name, definition }: NamedRequest,
+  { afterSequence, nowMs }: { readonly afterSequence: bigint; readonly nowMs: number },
+): SubscriptionRecord {
+  const { count } = draft.subscriptions;
+  if (count >= maxNamedSubscriptions) throw tooManyNamedSubscriptions(draft.coordinationId, maxNamedSubscriptions);
+  const { headSequence, oldestSequence } = draft.begin();
+  const record = { ...definition, name, createTimeMs: nowMs, secret: randomBytes(secretBytes).toString("base64url") };
+  const { at } = definition.start;
+  const resolved = at === "latest" ? headSequence : at === "earliest" ? oldestSequence - 1n : afterSequence;
+  draft.subscriptions.put(record, { throughSequence: String(resolved), claims: 0 });
+  const actors = definition.agentId === "" ? [] : [definition.agentId];
+  draft.changeHeader({}, { kind: "subscriptionCreated", actors, detail: name });
+  return record;
+}
+
+/** Throws SUBSCRIPTION_CONFLICT naming the first field that differs. */
+function checkAgreement(known: SubscriptionRecord, { name, definition, agreesWithAnyStart }: NamedRequest): void {
+  if (known.filter !== definition.filter) throw filterConflict(name);
+  const wanted = comparable(definition);
+  for (const [field, found] of Object.entries(comparable(known))) {
+    if (found === wanted[field] || (field === "start" && agreesWithAnyStart)) continue;
+    throw subscriptionConflict(name, { field, found, wanted: wanted[field] ?? "" });
+  }
+}
+
+/** What else has to be the same, each as text for people. */
+function comparable({ agentId, start, includeOwn, policy }: SubscriptionDefinition): Record<string, string> {
+  return {
+    agent_id: `"${agentId}"`,
+    start: startText(start),
+    include_own: String(includeOwn),
+    "ack_policy.ack_deadline": `${policy.ackDeadlineMs} ms`,
+    "ack_policy.max_delivery_attempts": String(policy.maxDeliveryAttempts),
+    "ack_policy.min_backoff": `${policy.minBackoffMs} ms`,
+    "ack_policy.max_backoff": `${policy.maxBackoffMs} ms`,
+    "ack_policy.max_outstanding": String(policy.maxOutstanding),
+  };
+}
+
+function startText(start: SubscriptionDefinition["start"]): string {
+  switch (start.at) {
+    case "latest":
+    case "earliest":
+      return start.at;
+    case "sequence":
+      return `after sequence ${start.afterSequence}`;
+    case "time":
+      return `at ${new Date(start.timeMs).toISOString()}`;
+  }
+}

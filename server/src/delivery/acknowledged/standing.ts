@@ -1,0 +1,64 @@
+import { maxDeliveryDelayMs, maxOutstandingControls } from "../../model/limits.js";
+import type { DeliveryRecord, LeaseRecord, SubscriptionRecord } from "../../state/subscription-record.js";
+import type { Room } from "./pick-next.js";
+import { isExhausted } from "./settle-delivery.js";
+
+/** How the unsettled deliveries of a subscription stand. */
+export interface Standing {
+  /** Those that can be leased now, by sequence. */
+  readonly due: readonly DeliveryRecord[];
+  /** Whether some are over and have no attempt left. */
+  readonly hasExhausted: boolean;
+  /** When the next one is due that is not now; infinite where none is. */
+  readonly nextDueMs: number;
+  readonly room: Room;
+  /** How many each consumer has, by its id. */
+  readonly leased: ReadonlyMap<string, number>;
+}
+
+/** What tells how deliveries stand. */
+export interface StandingOptions {
+  readonly nowMs: number;
+  /** Whether a lease is of a process that has ended. */
+  readonly isOfEndedProcess: (lease: LeaseRecord) => boolean;
+}
+
+/** Looks at every unsettled delivery once; `max_outstanding` bounds how many there are. */
+export function standingOf(
+  subscription: SubscriptionRecord,
+  deliveries: Iterable<DeliveryRecord>,
+  options: StandingOptions,
+): Standing {
+  const due: DeliveryRecord[] = [];
+  const leased = new Map<string, number>();
+  let hasExhausted = false;
+  let nextDueMs = Number.POSITIVE_INFINITY;
+  let ordinary = subscription.policy.maxOutstanding;
+  let control = maxOutstandingControls;
+  for (const record of deliveries) {
+    if (record.isControl) control -= 1;
+    else ordinary -= 1;
+    if (!isOver(record, options)) {
+      nextDueMs = Math.min(nextDueMs, record.dueMs);
+      if (record.lease !== undefined) leased.set(record.lease.consumer, (leased.get(record.lease.consumer) ?? 0) + 1);
+    } else if (isSpent(subscription, record)) {
+      hasExhausted = true;
+    } else {
+      due.push(record);
+    }
+  }
+  due.sort((a, b) => Number(BigInt(a.sequence) - BigInt(b.sequence)));
+  return { due, hasExhausted, nextDueMs, room: { ordinary, control }, leased };
+}
+
+/** Whether nobody has a delivery, or nobody any more, and it need not rest. */
+export function isOver({ dueMs, lease }: DeliveryRecord, { nowMs, isOfEndedProcess }: StandingOptions): boolean {
+  if (lease !== undefined && isOfEndedProcess(lease)) return true;
+  // What is due later than anything can be was stored by a clock that has gone back since.
+  return dueMs <= nowMs || dueMs > nowMs + maxDeliveryDelayMs;
+}
+
+/** Whether it was delivered as often as it may be. */
+export function isSpent(subscription: SubscriptionRecord, record: DeliveryRecord): boolean {
+  return record.lease !== undefined && isExhausted(subscription, record);
+}

@@ -1,0 +1,110 @@
+import { setImmediate } from "node:timers/promises";
+import { maxPageScanSignals, maxResponseBytes } from "../model/limits.js";
+import type { LogEntry } from "../model/log-entry.js";
+import type { CompiledFilter } from "../model/signal-filter.js";
+import type { CompiledTransform } from "../model/transform/signal-transform.js";
+import type { LogReader } from "../state/log-reader.js";
+import type { CoordinationHeader } from "../store/signal-store.js";
+import { SignalView } from "./signal-view.js";
+
+/** Which page of a log to read. */
+export interface HistoryPageRequest {
+  readonly order: "oldestFirst" | "newestFirst";
+  /** Exclusive: the page begins behind it, in its order. */
+  readonly fromSequence: bigint;
+  readonly filter: CompiledFilter;
+  readonly maxSignals: number;
+}
+
+/** A page, and where the next one begins; undefined after the last. */
+export interface HistoryPage {
+  readonly entries: readonly LogEntry[];
+  readonly nextFromSequence: bigint | undefined;
+}
+
+/**
+ * Reads a page of what a header says is history: cut at `maxSignals`, at 1 MiB, and after 10,000 signals scanned, so that a
+ * filter that matches little costs a bounded amount a call.
+ *
+ * @param outgoing what the server makes of every signal that it hands out; undefined leaves them as they are
+ */
+export async function readHistoryPage(
+  reader: LogReader,
+  header: CoordinationHeader,
+  request: HistoryPageRequest,
+  outgoing: CompiledTransform | undefined,
+): Promise<HistoryPage> {
+  const page = new PageBuilder(request, outgoing);
+  let from = insideHistory(header, request);
+  let scanned = 0;
+  while (!isExhausted(header, request.order, from)) {
+    if (scanned >= maxPageScanSignals) return page.next(from);
+    // A long stretch without a match must not keep everybody else from running.
+    if (scanned > 0) await setImmediate();
+    const entries = await readPart(reader, header, request.order, from);
+    if (entries.length === 0) break;
+    for (const entry of entries) {
+      if (isBeyond(header, entry)) return page.last();
+      if (!page.take(entry)) return page.next(from);
+      from = entry.sequence;
+    }
+    scanned += entries.length;
+  }
+  return page.last();
+}
+
+class PageBuilder {
+  readonly #maxSignals: number;
+  readonly #view: SignalView;
+  readonly #entries: LogEntry[] = [];
+  #bytes = 0;
+
+  constructor({ maxSignals, filter }: HistoryPageRequest, outgoing: CompiledTransform | undefined) {
+    this.#maxSignals = maxSignals;
+    this.#view = new SignalView({ outgoing, filter });
+  }
+
+  /** Takes an entry if it matches. Returns false, and leaves it, when the page is full. */
+  take(stored: LogEntry): boolean {
+    const entry = this.#view.see(stored);
+    if (entry === undefined) return true;
+    const isFull = this.#entries.length === this.#maxSignals || this.#bytes + entry.bytes.length > maxResponseBytes;
+    if (isFull && this.#entries.length > 0) return false;
+    this.#entries.push(entry);
+    this.#bytes += entry.bytes.length;
+    return true;
+  }
+
+  next(fromSequence: bigint): HistoryPage {
+    return { entries: this.#entries, nextFromSequence: fromSequence };
+  }
+
+  last(): HistoryPage {
+    return { entries: this.#entries, nextFromSequence: undefined };
+  }
+}
+
+function readPart(
+  reader: LogReader,
+  header: CoordinationHeader,
+  order: HistoryPageRequest["order"],
+  fromSequence: bigint,
+): Promise<readonly LogEntry[]> {
+  return order === "oldestFirst" ? reader.forward(header, { fromSequence }) : reader.backward(header, { fromSequence });
+}
+
+/** Where the history begins or ends if the place is outside it: what follows a place may have left since the page before. */
+function insideHistory({ oldestSequence, headSequence }: CoordinationHeader, request: HistoryPageRequest): bigint {
+  const { order, fromSequence } = request;
+  if (order === "oldestFirst") return fromSequence < oldestSequence - 1n ? oldestSequence - 1n : fromSequence;
+  return fromSequence > headSequence + 1n ? headSequence + 1n : fromSequence;
+}
+
+function isExhausted(header: CoordinationHeader, order: HistoryPageRequest["order"], from: bigint): boolean {
+  return order === "oldestFirst" ? from >= header.headSequence : from <= header.oldestSequence;
+}
+
+/** Trimmed but not yet removed, or durable but not yet visible. */
+function isBeyond(header: CoordinationHeader, entry: LogEntry): boolean {
+  return entry.sequence < header.oldestSequence || entry.sequence > header.headSequence;
+}

@@ -1,0 +1,60 @@
+import { maxResponseBytes } from "../model/limits.js";
+import type { LogEntry } from "../model/log-entry.js";
+import type { CompiledFilter } from "../model/signal-filter.js";
+import type { CompiledTransform } from "../model/transform/signal-transform.js";
+
+/** What decides what a reader sees of the log. */
+export interface SignalViewOptions {
+  /** What the server makes of every signal that it hands out; undefined leaves them as they are. */
+  readonly outgoing: CompiledTransform | undefined;
+  readonly filter: CompiledFilter;
+  /** What the reader wants made of them then; undefined leaves them as they are. */
+  readonly transform?: CompiledTransform | undefined;
+}
+
+/** The part of a stretch of the log that goes out in one answer. */
+export interface SeenPart {
+  readonly entries: readonly LogEntry[];
+  /** Where the answer is full: everything through this sequence was looked at. Undefined when all was. */
+  readonly cutAtSequence: bigint | undefined;
+}
+
+/**
+ * What one reader sees of the log. The filter is asked about signals as the server hands them out: it could tell what the
+ * server keeps back otherwise.
+ */
+export class SignalView {
+  readonly #options: SignalViewOptions;
+
+  constructor(options: SignalViewOptions) {
+    this.#options = options;
+  }
+
+  /** An entry as the reader gets it; undefined when it does not match. Throws FILTER_BUDGET_EXCEEDED. */
+  see(entry: LogEntry): LogEntry | undefined {
+    const { outgoing, filter, transform } = this.#options;
+    const handedOut = outgoing === undefined ? entry : outgoing.apply(entry);
+    if (!filter.matchesAll && !filter.matches(handedOut.signal)) return undefined;
+    return transform === undefined ? handedOut : transform.apply(handedOut);
+  }
+
+  /** What of a stretch the reader gets; cut at 1 MiB, because a transform can make signals larger than they are stored. */
+  seeAll(stretch: readonly LogEntry[], isForReader: (entry: LogEntry) => boolean = () => true): SeenPart {
+    const entries: LogEntry[] = [];
+    let bytes = 0;
+    for (const [index, stored] of stretch.entries()) {
+      const entry = isForReader(stored) ? this.see(stored) : undefined;
+      if (entry === undefined) continue;
+      if (bytes + entry.bytes.length > maxResponseBytes && entries.length > 0 && this.#canGrow) {
+        return { entries, cutAtSequence: stretch[index - 1]?.sequence };
+      }
+      entries.push(entry);
+      bytes += entry.bytes.length;
+    }
+    return { entries, cutAtSequence: undefined };
+  }
+
+  get #canGrow(): boolean {
+    return this.#options.outgoing !== undefined || this.#options.transform !== undefined;
+  }
+}

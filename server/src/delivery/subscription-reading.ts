@@ -1,0 +1,59 @@
+import type { Clock } from "../model/clock.js";
+import type { LogEntry } from "../model/log-entry.js";
+import type { OpenReading } from "../state/agent-reading.js";
+import type { SessionState } from "../state/session-state.js";
+import type { SubscriptionStart } from "./subscription-start.js";
+
+/** What of a subscription's request decides what its agent gets. */
+export interface ReadingRequest {
+  /** Empty for an observer. */
+  readonly agentId: string;
+  /** The filter as it was asked for, in base64; empty for none, undefined where it is too large to be kept. */
+  readonly filterBytes?: string | undefined;
+  readonly start: SubscriptionStart;
+  readonly includeOwn: boolean;
+}
+
+/** Keeps what a subscription hands to its agent, for receipts. Observers are nobody's recipients: of theirs nothing is kept. */
+export class SubscriptionReading {
+  readonly #options: {
+    readonly session: SessionState;
+    readonly request: ReadingRequest;
+    readonly clock: Clock;
+  };
+  #reading: OpenReading | undefined;
+
+  constructor(options: {
+    readonly session: SessionState;
+    readonly request: ReadingRequest;
+    readonly clock: Clock;
+  }) {
+    this.#options = options;
+  }
+
+  /** It is known where the subscription starts: after this sequence. */
+  begin(startSequence: bigint): void {
+    const { session, request, clock } = this.#options;
+    const { agentId, filterBytes: filter, includeOwn, start } = request;
+    if (agentId === "") return;
+    const wish = { filter, includeOwn, startSequence, isResumed: start.at === "cursor" };
+    this.#reading = session.readings.open(agentId, wish, clock.nowMs());
+  }
+
+  /** Signals were taken by the reader's connection, and with them all that it wants through a sequence. */
+  delivered(entries: readonly LogEntry[], throughSequence: bigint): void {
+    if (this.#reading === undefined) return;
+    const { request, clock } = this.#options;
+    const directed: bigint[] = [];
+    for (const { signal, sequence } of entries) {
+      if (signal.recipientAgentIds.length > 0 && signal.recipientAgentIds.includes(request.agentId)) {
+        directed.push(sequence);
+      }
+    }
+    this.#reading.delivered(throughSequence, directed, clock.nowMs());
+  }
+
+  end(): void {
+    this.#reading?.close();
+  }
+}

@@ -1,0 +1,100 @@
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import {
+  type CoordinationService,
+  type ListCoordinationsRequest,
+  ListCoordinationsRequestSchema,
+  type WaitForRequest,
+  type WaitForResponse,
+  WaitForResponseSchema,
+} from "@coordination-signals/proto/coordination/v1/coordination_service";
+import { SubscriptionSchema } from "@coordination-signals/proto/coordination/v1/signal_service";
+import { agentMessage } from "../registry/agent-state.js";
+import type { ExistingSession, SignalCoordinator } from "../signal-coordinator.js";
+import { coordinationMessage, dependencyMessage } from "./coordination-message.js";
+import { cutToBytes } from "./cut-to-bytes.js";
+import { subscriptionMessage } from "./named-subscription.js";
+import { decodePageToken, encodePageToken, listingOf } from "./page-token.js";
+import { pageSizeOf } from "./request-fields.js";
+import type { ServiceDependencies } from "./service-dependencies.js";
+import { timelineMessage, timelineRequestFrom } from "./timeline-message.js";
+import { unreportedMessages } from "./unreported-message.js";
+import { waitGraphMessage } from "./wait-graph-message.js";
+import { openWaitMessage, waitRequestFrom } from "./wait-message.js";
+
+const maxOverviewItems = 1_000;
+
+/** Serves `CoordinationService`. */
+export function coordinationService(
+  dependencies: ServiceDependencies,
+): Partial<ServiceImpl<typeof CoordinationService>> {
+  const { coordinator } = dependencies;
+  return {
+    listCoordinations: (request) => listCoordinations(coordinator, request),
+    getCoordination: ({ coordinationId }) =>
+      coordinator.look(coordinationId, (existing) => overviewOf(coordinator, existing)),
+    async closeCoordination({ coordinationId, reason }) {
+      return { coordination: coordinationMessage(await coordinator.closeCoordination(coordinationId, reason)) };
+    },
+    async deleteCoordination({ coordinationId }) {
+      await coordinator.deleteCoordination(coordinationId);
+      return {};
+    },
+    waitFor: (request, context) => waitFor(dependencies, request, context),
+    getTimeline: async (request) =>
+      timelineMessage(await coordinator.timeline(request.coordinationId, timelineRequestFrom(request)), request),
+    getWaitGraph: async ({ coordinationId, format }) =>
+      waitGraphMessage(await coordinator.waitGraph(coordinationId), format),
+  };
+}
+
+async function listCoordinations(coordinator: SignalCoordinator, request: ListCoordinationsRequest) {
+  const listing = listingOf(ListCoordinationsRequestSchema, request);
+  const [after = ""] = decodePageToken(request.pageToken, listing, 1) ?? [];
+  const pageSize = pageSizeOf(request.pageSize);
+  const headers = await coordinator.listCoordinations(after, pageSize + 1);
+  const page = headers.slice(0, pageSize);
+  const last = page.at(-1)?.coordinationId ?? "";
+  return {
+    coordinations: page.map(coordinationMessage),
+    nextPageToken: headers.length > pageSize ? encodePageToken(listing, [last]) : "",
+  };
+}
+
+async function waitFor(
+  { coordinator, expressions }: ServiceDependencies,
+  request: WaitForRequest,
+  { signal }: HandlerContext,
+): Promise<WaitForResponse> {
+  const states = await coordinator.waitFor(waitRequestFrom(request, expressions), signal);
+  return create(WaitForResponseSchema, {
+    conditions: states.map((state) =>
+      state.is === "satisfied" ? { satisfied: true, sequence: state.sequence } : { satisfied: false, sequence: 0n },
+    ),
+  });
+}
+
+function overviewOf(coordinator: SignalCoordinator, { session, header }: ExistingSession) {
+  const agents = coordinator.agentsOf(session);
+  const dependencies = [...session.dependencies.values()].reverse();
+  const subscriptions = coordinator.named.views(session);
+  const { waits } = coordinator.waitGraphOf(session);
+  const unreported = coordinator.unreportedIn(session);
+  return {
+    coordination: coordinationMessage(header),
+    agents: agents.slice(0, maxOverviewItems).map((view) => agentMessage(header.coordinationId, view)),
+    dependencies: dependencies.slice(0, maxOverviewItems).map(dependencyMessage),
+    agentCount: BigInt(agents.length),
+    dependencyCount: BigInt(dependencies.length),
+    activeSubscriptions: BigInt(session.subscriptions.size),
+    waits: waits.slice(0, maxOverviewItems).map(openWaitMessage),
+    waitCount: BigInt(waits.length),
+    deadLetterCount: BigInt(session.named.deadLetters.size),
+    subscriptions: cutToBytes(SubscriptionSchema, subscriptions.slice(0, maxOverviewItems), (view) =>
+      subscriptionMessage(header.coordinationId, view),
+    ),
+    subscriptionCount: BigInt(subscriptions.length),
+    unreportedAgents: unreportedMessages(unreported.slice(0, maxOverviewItems), agents),
+    unreportedAgentCount: BigInt(unreported.length),
+  };
+}

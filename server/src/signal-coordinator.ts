@@ -1,0 +1,565 @@
+import { uuidv7 } from "uuidv7";
+import { type AppendOutcome, appendRequest } from "./coordination/append-signals.js";
+import { closeCoordination, deleteCoordination } from "./coordination/coordination-lifecycle.js";
+import { HistoryTrimmer } from "./coordination/history-trimmer.js";
+import {
+  checkRollback,
+  derivedStateAt,
+  type RollbackRequest,
+  type RollbackResult,
+  rollbackOperation,
+} from "./coordination/rollback.js";
+import type { SendOrder } from "./coordination/send-order.js";
+import { type BegunSends, SignalAppender } from "./coordination/signal-appender.js";
+import { expiredSnapshots, type SnapshotMaker, snapshotOperation } from "./coordination/snapshots.js";
+import type { StoredSignal } from "./coordination/stored-signal.js";
+import { type ReadTimeline, readTimeline, type TimelineRequest } from "./coordination/timeline/read-timeline.js";
+import { agentLoads } from "./coordination/waits/agent-loads.js";
+import type { ConditionState } from "./coordination/waits/condition-state.js";
+import { OpenRequest, type Reply } from "./coordination/waits/open-request.js";
+import { OpenWaits, type WaitRequest } from "./coordination/waits/open-waits.js";
+import { checkResponders } from "./coordination/waits/responders.js";
+import { type UnreportedAgent, unreportedAgents } from "./coordination/waits/unreported-agents.js";
+import type { WaitEnvironment } from "./coordination/waits/wait-environment.js";
+import { type WaitGraph, waitGraphOf } from "./coordination/waits/wait-graph.js";
+import { type WaitWorld, worldOfSession } from "./coordination/waits/wait-world.js";
+import { AcknowledgedSubscriptions } from "./delivery/acknowledged/acknowledged-subscriptions.js";
+import { LeaseClock } from "./delivery/acknowledged/lease-clock.js";
+import { SubscriptionMatchers } from "./delivery/acknowledged/subscription-matcher.js";
+import type { StretchVerdict } from "./delivery/delivery-verdict.js";
+import { placeOf, type SignalPlace, signalAtSequence, signalWithId } from "./delivery/find-signal.js";
+import { type HistoryPage, type HistoryPageRequest, readHistoryPage } from "./delivery/history.js";
+import { type ReceiptEnvironment, type Receipts, receiptsOf, verdictsOn } from "./delivery/receipts.js";
+import { type ReplayBatch, type ReplayRequest, replaySignals } from "./delivery/replay.js";
+import { SignalView } from "./delivery/signal-view.js";
+import { type SubscriptionRequest, Subscriptions } from "./delivery/subscriptions.js";
+import type { TailItem } from "./delivery/tail-item.js";
+import type { MetricsCollector } from "./metrics/metrics-collector.js";
+import type { Clock } from "./model/clock.js";
+import { CoordinationError } from "./model/coordination-error.js";
+import type { FilterExpressionCompiler } from "./model/filter-expression.js";
+import type { LogEntry } from "./model/log-entry.js";
+import type { PreparedSignal } from "./model/prepared-signal.js";
+import type { CompiledTransform } from "./model/transform/signal-transform.js";
+import {
+  agentNotFound,
+  coordinationNotFound,
+  deregisterAgent,
+  heartbeatAgent,
+  type Registration,
+  registerAgent,
+} from "./registry/agent-registry.js";
+import { type AgentLoad, type AgentView, isLiveAgent, noLoad } from "./registry/agent-state.js";
+import {
+  type AgentValidationOptions,
+  checksWaits,
+  type ValidationPolicy,
+  validateWait,
+  type WarningSink,
+} from "./registry/agent-validation.js";
+import type { AgentRecord } from "./state/agent-record.js";
+import type { Draft } from "./state/draft.js";
+import { GroupCommitter } from "./state/group-committer.js";
+import { LogReader } from "./state/log-reader.js";
+import type { Operation } from "./state/operation.js";
+import { SessionDirectory } from "./state/session-directory.js";
+import type { SessionState } from "./state/session-state.js";
+import type { WaitConditionRecord } from "./state/wait-record.js";
+import type { CoordinationHeader, JournalRange, JournalRecord, SignalStore } from "./store/signal-store.js";
+
+/** What the coordinator works with. */
+export interface SignalCoordinatorOptions {
+  readonly store: SignalStore;
+  readonly clock: Clock;
+  readonly metrics: MetricsCollector;
+  /** Signals a coordination keeps; at least 1. */
+  readonly retentionSignals: number;
+  /** How long signals stay in history; undefined keeps them whatever their age. */
+  readonly retentionAgeMs: number | undefined;
+  readonly maxCoordinations: number;
+  /** Coordinations that stay in memory although nobody uses them; default 1,000. */
+  readonly maxIdleCoordinations?: number | undefined;
+  readonly maxSubscriptions: number;
+  readonly senderValidation: ValidationPolicy;
+  readonly recipientValidation: ValidationPolicy;
+  /** What becomes of every signal before it is handed out, in whatever way; undefined leaves them as they are. */
+  readonly outgoing?: CompiledTransform | undefined;
+  readonly waitValidation: ValidationPolicy;
+  readonly maxWaits: number;
+  /** How long an agent may make no progress while it works or is waited for, in milliseconds. */
+  readonly busyStallMs: number;
+  /** How long an agent may wait for agents that make no progress, in milliseconds. */
+  readonly waitingStallMs: number;
+  /** Compiles and remembers filter expressions. */
+  readonly expressions: FilterExpressionCompiler;
+  /** Told of unknown agents that a `warn` policy lets pass. */
+  readonly onWarning: WarningSink;
+  /** Told when something failed that is tried again by itself. */
+  readonly onBackgroundError: (error: unknown) => void;
+  /** Told once when the store has failed in a way that the process must not survive. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** Which journal records of a coordination to read. */
+export type JournalSlice = Omit<JournalRange, "coordinationId" | "epoch">;
+
+/** A coordination as it is now: its state, and its header, which it has because it exists. */
+export interface ExistingSession {
+  readonly session: SessionState;
+  readonly header: CoordinationHeader;
+}
+
+/**
+ * The one door to coordinations: sends, subscribes, reads and looks after agents. Everything that calls it from outside has
+ * been validated; everything it refuses is a CoordinationError.
+ */
+export class SignalCoordinator {
+  readonly #options: SignalCoordinatorOptions;
+  readonly #directory: SessionDirectory;
+  readonly #subscriptions: Subscriptions;
+  readonly #acknowledged: AcknowledgedSubscriptions;
+  readonly #waits: OpenWaits;
+  readonly #waitEnvironment: WaitEnvironment;
+  /** Names this server among those with open waits, and those that lease deliveries. */
+  readonly #serverName = uuidv7();
+  readonly #reader: LogReader;
+  readonly #trimmer: HistoryTrimmer;
+  readonly #appender: SignalAppender;
+  readonly #validation: AgentValidationOptions;
+  readonly #drainListeners = new Set<() => void>();
+  #isDraining = false;
+
+  constructor(options: SignalCoordinatorOptions) {
+    this.#options = options;
+    const { store, clock, metrics } = options;
+    this.#reader = new LogReader(store, options.onFatal);
+    const committer = new GroupCommitter({ ...options, onApplied: (session) => this.#trimmer.consider(session) });
+    this.#directory = new SessionDirectory({
+      store,
+      committer,
+      clock,
+      metrics,
+      maxIdleSessions: options.maxIdleCoordinations,
+      onFlushFailed: options.onBackgroundError,
+    });
+    const matchers = new SubscriptionMatchers(options.expressions, options.outgoing);
+    this.#trimmer = new HistoryTrimmer({
+      ...options,
+      reader: this.#reader,
+      directory: this.#directory,
+      onFailed: options.onBackgroundError,
+      matchers,
+      onBuried: (count) => metrics.deadLettersMade("retention", count),
+    });
+    const leaseClock = new LeaseClock(clock, store.shared !== undefined);
+    this.#acknowledged = new AcknowledgedSubscriptions({
+      ...options,
+      reader: this.#reader,
+      directory: this.#directory,
+      clock: leaseClock,
+      matchers,
+      outgoing: options.outgoing,
+      owner: this.#serverName,
+      isDraining: () => this.#isDraining,
+    });
+    this.#subscriptions = new Subscriptions({
+      ...options,
+      reader: this.#reader,
+      directory: this.#directory,
+      acknowledged: this.#acknowledged,
+      leaseClock,
+    });
+    this.#waitEnvironment = {
+      ...options,
+      reader: this.#reader,
+      directory: this.#directory,
+      owner: this.#serverName,
+      isDraining: () => this.#isDraining,
+    };
+    this.#waits = new OpenWaits({
+      ...options,
+      environment: this.#waitEnvironment,
+      isShared: store.shared !== undefined,
+    });
+    this.#validation = { ...options, isLive: (draft, agentId) => this.#isLive(draft, agentId) };
+    this.#appender = new SignalAppender({ directory: this.#directory, metrics, validation: this.#validation });
+    metrics.setCoordinations(store.count());
+  }
+
+  /** Subscriptions that are open now. */
+  get openSubscriptions(): number {
+    return this.#subscriptions.openCount;
+  }
+
+  /** Stores one signal. Throws what refuses it. */
+  async send(signal: PreparedSignal): Promise<StoredSignal> {
+    const [outcome] = await this.sendEach([signal]);
+    if (outcome?.stored === undefined) throw outcome?.error;
+    return outcome.stored;
+  }
+
+  /** Stores signals of any coordinations, each for itself; those of one coordination keep their order. */
+  async sendEach(signals: readonly PreparedSignal[]): Promise<readonly AppendOutcome[]> {
+    const { result } = await this.beginSends(signals);
+    return result;
+  }
+
+  /** Stores signals of one coordination adjacent, all or none. Throws the first refusal with metadata `index`. */
+  async sendAtomically(signals: readonly PreparedSignal[]): Promise<readonly StoredSignal[]> {
+    const { result } = await this.beginAtomicSends(signals);
+    return result;
+  }
+
+  /** As `sendEach`; resolves once the signals stand in their queues. Those of one `order` do not overtake each other. */
+  async beginSends(
+    signals: readonly PreparedSignal[],
+    order?: SendOrder,
+  ): Promise<BegunSends<readonly AppendOutcome[]>> {
+    this.#checkTakesChanges();
+    return this.#appender.begin(signals, order);
+  }
+
+  /** As `sendAtomically`; resolves once the signals stand in their queue. Those of one `order` do not overtake each other. */
+  async beginAtomicSends(
+    signals: readonly PreparedSignal[],
+    order?: SendOrder,
+  ): Promise<BegunSends<readonly StoredSignal[]>> {
+    this.#checkTakesChanges();
+    return this.#appender.beginAtomically(signals, order);
+  }
+
+  /** Opens a subscription; see `Subscriptions.subscribe`. */
+  subscribe(request: SubscriptionRequest, abort: AbortSignal): AsyncGenerator<TailItem, void, undefined> {
+    return this.#subscriptions.subscribe(request, abort);
+  }
+
+  /** The named subscriptions, to look at. */
+  get named(): AcknowledgedSubscriptions {
+    return this.#acknowledged;
+  }
+
+  /** The named subscriptions, to change something. Throws SHUTTING_DOWN. */
+  get changingNamed(): AcknowledgedSubscriptions {
+    this.#checkTakesChanges();
+    return this.#acknowledged;
+  }
+
+  /** Reads a page of history. Throws COORDINATION_NOT_FOUND. */
+  readHistory(
+    coordinationId: string,
+    requestOf: (header: CoordinationHeader) => HistoryPageRequest,
+  ): Promise<HistoryPage & { readonly header: CoordinationHeader }> {
+    return this.look(coordinationId, async ({ header }) => {
+      const page = await readHistoryPage(this.#reader, header, requestOf(header), this.#options.outgoing);
+      return { ...page, header };
+    });
+  }
+
+  /** Looks at a coordination as it is now. Throws COORDINATION_NOT_FOUND. */
+  look<T>(coordinationId: string, read: (existing: ExistingSession) => T | Promise<T>): Promise<T> {
+    return this.#directory.withLatest(coordinationId, (session) => read(existing(session)));
+  }
+
+  /** Lists coordinations by id, those after `afterId`. */
+  listCoordinations(afterId: string, limit: number): Promise<readonly CoordinationHeader[]> {
+    return this.#options.store.list(afterId, limit);
+  }
+
+  /** Closes a coordination; closing again changes nothing. Throws COORDINATION_NOT_FOUND. */
+  closeCoordination(coordinationId: string, reason: string): Promise<CoordinationHeader> {
+    return this.#change(coordinationId, (draft) => closeCoordination(draft, reason));
+  }
+
+  /** Removes a coordination. Throws COORDINATION_NOT_FOUND. */
+  async deleteCoordination(coordinationId: string): Promise<void> {
+    this.#checkTakesChanges();
+    return this.#directory.execute(coordinationId, { ...operation(deleteCoordination), runsAlone: true });
+  }
+
+  /**
+   * Takes the signals after a sequence out of a coordination's log and undoes what they had decided. Throws
+   * COORDINATION_NOT_FOUND, CURSOR_AHEAD, CURSOR_EXPIRED, ROLLED_BACK, TOO_MANY_ROLLBACKS.
+   */
+  async rollBack(coordinationId: string, request: RollbackRequest): Promise<RollbackResult> {
+    this.#checkTakesChanges();
+    for (let attempt = 0; attempt < maxRollbackAttempts; attempt++) {
+      const seen = await this.#directory.withCurrent(coordinationId, (session) => existing(session).header);
+      checkRollback(seen, request.toSequence);
+      const state = await derivedStateAt(
+        { store: this.#options.store, reader: this.#reader },
+        seen,
+        request.toSequence,
+      );
+      const result = await this.#directory.execute(coordinationId, rollbackOperation(seen, state, request));
+      if (result !== undefined) return result;
+    }
+    throw new CoordinationError("STORE_UNAVAILABLE", "the history was trimmed while it was rolled back: try again", {
+      retryDelayMs: 100,
+    });
+  }
+
+  /** Keeps a coordination's state as it is now. Throws COORDINATION_NOT_FOUND. */
+  async createSnapshot(coordinationId: string, make: SnapshotMaker): Promise<Uint8Array> {
+    this.#checkTakesChanges();
+    return this.#directory.with(coordinationId, async (session) => {
+      const expired = await expiredSnapshots(this.#options.store, session.header);
+      return this.#directory.execute(coordinationId, snapshotOperation(session, make, expired));
+    });
+  }
+
+  /** Reads journal records of a coordination. Throws COORDINATION_NOT_FOUND. */
+  readJournal(coordinationId: string, range: JournalSlice): Promise<readonly JournalRecord[]> {
+    return this.look(coordinationId, ({ header: { epoch } }) =>
+      this.#options.store.readJournal({ ...range, coordinationId, epoch }),
+    );
+  }
+
+  /** Reads a stretch of history again; see `replaySignals`. Throws COORDINATION_NOT_FOUND. */
+  async *replay(request: ReplayRequest, abort: AbortSignal): AsyncGenerator<ReplayBatch, void, undefined> {
+    const session = await this.#directory.pinCurrent(request.coordinationId);
+    // A reader that has gone may never ask for the next batch: then only `abort` tells.
+    const release = onceOnly(() => this.#directory.unpin(session));
+    abort.addEventListener("abort", release);
+    try {
+      const { clock } = this.#options;
+      yield* replaySignals({
+        session,
+        reader: this.#reader,
+        clock,
+        request,
+        view: new SignalView({ outgoing: this.#options.outgoing, ...request }),
+        abort,
+        isDraining: () => this.#isDraining,
+      });
+    } finally {
+      abort.removeEventListener("abort", release);
+      release();
+    }
+  }
+
+  /** Registers an agent. Throws COORDINATION_CLOSED, TOO_MANY_AGENTS, TOO_MANY_COORDINATIONS. */
+  registerAgent(coordinationId: string, registration: Registration): Promise<AgentView> {
+    return this.#changeAgent(coordinationId, (draft) => registerAgent(draft, registration));
+  }
+
+  /** Renews an agent's lease. Throws COORDINATION_NOT_FOUND, AGENT_NOT_FOUND. */
+  heartbeatAgent(coordinationId: string, agentId: string, progress: string): Promise<AgentView> {
+    return this.#changeAgent(coordinationId, (draft) => heartbeatAgent(draft, agentId, progress));
+  }
+
+  /** Ends an agent's registration. Throws COORDINATION_NOT_FOUND, AGENT_NOT_FOUND. */
+  deregisterAgent(coordinationId: string, agentId: string): Promise<void> {
+    return this.#change(coordinationId, (draft) => deregisterAgent(draft, agentId));
+  }
+
+  /** Reads a registered agent. Throws COORDINATION_NOT_FOUND, AGENT_NOT_FOUND. */
+  getAgent(coordinationId: string, agentId: string): Promise<AgentView> {
+    return this.look(coordinationId, ({ session }) => {
+      const record = session.agents.get(agentId);
+      if (!record?.isRegistered) throw agentNotFound(coordinationId, agentId);
+      return this.#view(session, record);
+    });
+  }
+
+  /** The registered agents by name. */
+  agentsOf(session: SessionState): readonly AgentView[] {
+    const registered = [...session.agents.values()].filter((record) => record.isRegistered);
+    registered.sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
+    const loads = agentLoads(this.#worldOf(session));
+    return registered.map((record) => this.#view(session, record, loads));
+  }
+
+  /** Calls that wait on this server now. */
+  get openWaits(): number {
+    return this.#waits.openCount;
+  }
+
+  /** Waits for conditions; see `OpenWaits.waitFor`. Throws AGENT_NOT_REGISTERED, AGENT_NOT_FOUND where a policy enforces. */
+  async waitFor(request: WaitRequest, abort: AbortSignal): Promise<readonly ConditionState[]> {
+    const { coordinationId, agentId: waiterId } = request;
+    if (checksWaits(this.#validation)) {
+      const awaitedIds = request.conditions.flatMap(namedAgents);
+      const check = operation((draft) => validateWait(draft, { waiterId, awaitedIds }, this.#validation));
+      await this.#directory.execute(coordinationId, check);
+    }
+    return this.#waits.waitFor(request, abort);
+  }
+
+  /**
+   * Sends a signal that asks for a reply and waits for it; repeated with the same request_id, goes on waiting. Throws what refuses
+   * the signal, NO_RESPONDERS, TOO_MANY_WAITS, and what `OpenRequest.run` rejects with.
+   */
+  request(signal: PreparedSignal, timeoutMs: number, abort: AbortSignal): Promise<Reply> {
+    this.#checkTakesChanges();
+    const { coordinationId } = signal.facts;
+    return this.#waits.hold(coordinationId, async (session) => {
+      const append = appendRequest(signal, this.#validation, (draft) => checkResponders(draft, signal.signal));
+      const request = await this.#directory.execute(coordinationId, append);
+      if (!request.isDeduplicated) this.#options.metrics.signalSent(signal.facts.type, 1);
+      const call = new OpenRequest({ environment: this.#waitEnvironment, session, request, timeoutMs, abort });
+      const { request: sent, reply } = await call.run();
+      return { request: this.#handedOut(sent), reply: this.#handedOut(reply) };
+    });
+  }
+
+  /** Who waits for what. Throws COORDINATION_NOT_FOUND where nobody waits and there is no coordination. */
+  waitGraph(coordinationId: string): Promise<{ readonly graph: WaitGraph; readonly agents: readonly AgentView[] }> {
+    return this.#directory.withLatest(coordinationId, (session) => {
+      if (session.waits.size === 0) existing(session);
+      return { graph: this.waitGraphOf(session), agents: this.agentsOf(session) };
+    });
+  }
+
+  /** What happened in a coordination, by agents. Throws COORDINATION_NOT_FOUND. */
+  timeline(
+    coordinationId: string,
+    request: TimelineRequest,
+  ): Promise<{ readonly timeline: ReadTimeline; readonly agents: readonly AgentView[] }> {
+    return this.look(coordinationId, async ({ session, header }) => {
+      const { store, outgoing } = this.#options;
+      const place = { session, header, world: this.#worldOf(session) };
+      const timeline = await readTimeline({ store, reader: this.#reader, outgoing }, place, request);
+      return { timeline, agents: this.agentsOf(session) };
+    });
+  }
+
+  /** What became of a signal, by its sequence or its id, at its recipients. Throws COORDINATION_NOT_FOUND, SIGNAL_NOT_FOUND. */
+  receipts(coordinationId: string, name: bigint | string): Promise<Receipts> {
+    return this.look(coordinationId, async ({ session, header }) => {
+      const entry = await (typeof name === "bigint"
+        ? signalAtSequence(this.#reader, header, name)
+        : signalWithId(this.#reader, header, name));
+      return receiptsOf(this.#receiptEnvironment, session, entry);
+    });
+  }
+
+  /** What an agent's subscriptions made of a signal, as far as it is in history. Throws COORDINATION_NOT_FOUND. */
+  explainDelivery(
+    coordinationId: string,
+    { sequence, agentId }: { readonly sequence: bigint; readonly agentId: string },
+  ): Promise<{ readonly place: SignalPlace; readonly verdicts: readonly StretchVerdict[] }> {
+    return this.look(coordinationId, async ({ session, header }) => {
+      const place = placeOf(header, sequence);
+      if (place !== "inHistory") return { place, verdicts: [] };
+      const entry = await signalAtSequence(this.#reader, header, sequence);
+      return { place, verdicts: verdictsOn(this.#receiptEnvironment, session, { entry, agentId }) };
+    });
+  }
+
+  /** Who has not reported in a coordination at hand. */
+  unreportedIn(session: SessionState): readonly UnreportedAgent[] {
+    return unreportedAgents(this.#worldOf(session));
+  }
+
+  /** Who waits for what in a coordination at hand. */
+  waitGraphOf(session: SessionState): WaitGraph {
+    return waitGraphOf(this.#worldOf(session));
+  }
+
+  /**
+   * Refuses new changes and ends every subscription and every wait with SHUTTING_DOWN; what was accepted is still made
+   * durable.
+   */
+  drain(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    this.#subscriptions.drain();
+    this.#waits.drain();
+    for (const listener of this.#drainListeners) listener();
+    this.#drainListeners.clear();
+  }
+
+  /** Calls back when `drain` is called, at once when it was. The function returned takes that back. */
+  onDrain(listener: () => void): () => void {
+    if (this.#isDraining) listener();
+    else this.#drainListeners.add(listener);
+    return () => this.#drainListeners.delete(listener);
+  }
+
+  /** Writes what only memory has. The store stays open. */
+  async close(): Promise<void> {
+    this.drain();
+    await this.#waits.close();
+    await this.#acknowledged.close();
+    await this.#trimmer.close();
+    await this.#directory.close();
+  }
+
+  async #changeAgent(coordinationId: string, run: (draft: Draft) => AgentRecord): Promise<AgentView> {
+    this.#checkTakesChanges();
+    return this.#directory.with(coordinationId, async (session) => {
+      const record = await this.#directory.execute(coordinationId, operation(run));
+      return this.#view(session, record);
+    });
+  }
+
+  async #change<T>(coordinationId: string, run: (draft: Draft) => T): Promise<T> {
+    this.#checkTakesChanges();
+    return this.#directory.execute(coordinationId, operation(run));
+  }
+
+  get #receiptEnvironment(): ReceiptEnvironment {
+    const { expressions, outgoing } = this.#options;
+    return { reader: this.#reader, expressions, outgoing };
+  }
+
+  #handedOut(entry: LogEntry): LogEntry {
+    return this.#options.outgoing?.apply(entry) ?? entry;
+  }
+
+  #checkTakesChanges(): void {
+    if (this.#isDraining) throw takesNoChanges();
+  }
+
+  #view(
+    session: SessionState,
+    record: AgentRecord,
+    loads: ReadonlyMap<string, AgentLoad> = agentLoads(this.#worldOf(session)),
+  ): AgentView {
+    const load = loads.get(record.agentId) ?? noLoad;
+    return { record, activity: session.activity, nowMs: this.#options.clock.nowMs(), load, limits: this.#options };
+  }
+
+  #worldOf(session: SessionState): WaitWorld {
+    return worldOfSession(session, { owner: this.#serverName, nowMs: this.#options.clock.nowMs() });
+  }
+
+  #isLive(draft: Draft, agentId: string): boolean {
+    const record = draft.agent(agentId);
+    return record !== undefined && isLiveAgent({ record, activity: draft.activity, nowMs: draft.nowMs });
+  }
+}
+
+// The history is trimmed in large steps, so that it hardly ever is between a look and the rollback after it.
+const maxRollbackAttempts = 5;
+
+function onceOnly(run: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    run();
+  };
+}
+
+function namedAgents(condition: WaitConditionRecord): readonly string[] {
+  if (condition.kind === "agent") return [condition.agentId];
+  return condition.kind === "dependency" ? condition.expectedFrom : [];
+}
+
+function existing(session: SessionState): ExistingSession {
+  const { header } = session;
+  if (header === undefined) throw coordinationNotFound(session.coordinationId);
+  return { session, header };
+}
+
+function operation<T>(run: (draft: Draft) => T): Operation<T> {
+  return { requestKeys: [], signalCount: 0, run };
+}
+
+/** Refuses what would change something while the server stops. */
+export function takesNoChanges(): CoordinationError {
+  return new CoordinationError("SHUTTING_DOWN", "the server is shutting down: send again with the same request_id", {
+    retryDelayMs: 100,
+  });
+}

@@ -1,0 +1,486 @@
+import { uuidv7 } from "uuidv7";
+import type { LogEntry } from "../model/log-entry.js";
+import { type PreparedSignal, placeSignal } from "../model/prepared-signal.js";
+import { nextSignalId } from "../model/signal-ids.js";
+import { signalTypeSlots } from "../model/signal-type.js";
+import type { CommitPart, CoordinationHeader, JournalChange } from "../store/signal-store.js";
+import type { AgentActivity } from "./agent-activity.js";
+import type { AgentRecord } from "./agent-record.js";
+import { type DependencyRecord, dependencyKey } from "./dependency-record.js";
+import { DraftMap, type Undo } from "./draft-map.js";
+import { type EndedWaitRecord, endedWaitChange } from "./ended-wait.js";
+import type { SubscriptionChanges } from "./named-subscriptions.js";
+import { withRemovedRange } from "./removed-ranges.js";
+import type { SessionState } from "./session-state.js";
+import {
+  auditKey,
+  encodeStateChanges,
+  maxActors,
+  mergedChanges,
+  type StateChange,
+  type StateChangeFields,
+} from "./state-change.js";
+import { SubscriptionDraft } from "./subscription-draft.js";
+import { type WaitRecord, waitKey, waitOwnerKey } from "./wait-record.js";
+
+/** What a draft is made with. */
+export interface DraftOptions {
+  readonly session: SessionState;
+  /** Wall clock at the start of the commit. */
+  readonly nowMs: number;
+  /** On the monotonic clock. */
+  readonly acceptedAtMs: number;
+  /** Signals a coordination keeps; older ones leave the history. */
+  readonly retentionSignals: number;
+  /** Counts one coordination more. Throws when the store holds as many as it may; the function returned takes it back. */
+  readonly countBeginning: () => () => void;
+  /** Entries that the store knows for the request keys of the operations to run. */
+  readonly knownRequests: ReadonlyMap<string, LogEntry>;
+  /** Whether open waits go to the journal, where other servers see them. */
+  readonly sharesWaits: boolean;
+}
+
+// Changes that the audit keeps, and how often its old end is trimmed.
+const auditRevisions = 20_000n;
+const auditTrimStep = 1_024n;
+
+/**
+ * The next version of a coordination, under its lock: operations read and change it as if they were alone, and it becomes
+ * the coordination's state only when the store has made it durable. An operation that throws leaves no trace in it.
+ */
+export class Draft {
+  readonly nowMs: number;
+  /** Its named subscriptions. */
+  readonly subscriptions: SubscriptionDraft;
+  readonly #options: DraftOptions;
+  readonly #agents: DraftMap<AgentRecord>;
+  readonly #dependencies: DraftMap<DependencyRecord>;
+  readonly #requests: DraftMap<LogEntry>;
+  readonly #waits: DraftMap<WaitRecord>;
+  /** For each agent, the waits of it that were put; some may be gone again. */
+  readonly #putWaits = new Map<string, Set<string>>();
+  #waitsMayBlock = false;
+  readonly #waitOwners: DraftMap<number>;
+  readonly #entries: LogEntry[] = [];
+  readonly #records: JournalChange[] = [];
+  readonly #changes: StateChange[] = [];
+  readonly #endedWaits = new Set<EndedWaitRecord>();
+  #droppedWaits = 0;
+  #removedAfter: bigint | undefined;
+  #header: CoordinationHeader | undefined;
+  /** So many entries the header tells of; those behind them it is told of when somebody asks for it. */
+  #settledEntries = 0;
+  #isRemoved = false;
+  #hasRefused = false;
+  readonly #undo: Undo[] = [];
+
+  constructor(options: DraftOptions) {
+    this.#options = options;
+    this.#header = options.session.header;
+    this.#agents = new DraftMap(options.session.agents);
+    this.#dependencies = new DraftMap(options.session.dependencies);
+    this.#requests = new DraftMap(options.knownRequests);
+    this.#waits = new DraftMap(options.session.waits);
+    this.#waitOwners = new DraftMap(options.session.waitOwners);
+    this.subscriptions = new SubscriptionDraft({
+      base: options.session.named,
+      noteUndo: (undo) => this.#undo.push(undo),
+      putRecord: (change) => this.putRecord(change),
+    });
+    this.nowMs = options.nowMs;
+  }
+
+  get coordinationId(): string {
+    return this.#options.session.coordinationId;
+  }
+
+  get activity(): AgentActivity {
+    return this.#options.session.activity;
+  }
+
+  /** Undefined while the coordination does not exist. */
+  get header(): CoordinationHeader | undefined {
+    this.#settleEntries();
+    return this.#header;
+  }
+
+  /** What signals cannot change of the header, and what costs them less than the header does. */
+  get constants(): Pick<CoordinationHeader, "epoch" | "closeTimeMs" | "closeReason"> | undefined {
+    return this.#header;
+  }
+
+  get entries(): readonly LogEntry[] {
+    return this.#entries;
+  }
+
+  get changedAgents(): ReadonlyMap<string, AgentRecord | undefined> {
+    return this.#agents.changes;
+  }
+
+  get changedDependencies(): ReadonlyMap<string, DependencyRecord | undefined> {
+    return this.#dependencies.changes;
+  }
+
+  get changedWaits(): ReadonlyMap<string, WaitRecord | undefined> {
+    return this.#waits.changes;
+  }
+
+  get changedWaitOwners(): ReadonlyMap<string, number | undefined> {
+    return this.#waitOwners.changes;
+  }
+
+  /** Whether a wait was put that may leave agents waiting for each other, now or when somebody goes away. */
+  get waitsMayBlock(): boolean {
+    return this.#waitsMayBlock;
+  }
+
+  get subscriptionChanges(): SubscriptionChanges {
+    return this.subscriptions.changes;
+  }
+
+  /** The coordination is to be removed; nothing else of the draft counts then. */
+  get isRemoved(): boolean {
+    return this.#isRemoved;
+  }
+
+  get headSequence(): bigint {
+    return (this.#header?.headSequence ?? 0n) + BigInt(this.#entries.length - this.#settledEntries);
+  }
+
+  get #oldestSequence(): bigint {
+    const oldest = this.#header?.oldestSequence ?? 1n;
+    const retained = this.headSequence - BigInt(this.#options.retentionSignals) + 1n;
+    return retained > oldest ? retained : oldest;
+  }
+
+  /** Whether an operation, or a part of one, threw. */
+  get hasRefused(): boolean {
+    return this.#hasRefused;
+  }
+
+  /** Runs one operation, or a part of one; if it throws, the draft is as it was before. */
+  transact<T>(run: (draft: Draft) => T): T {
+    const header = this.#header;
+    const settledEntries = this.#settledEntries;
+    const entryCount = this.#entries.length;
+    const recordCount = this.#records.length;
+    const changeCount = this.#changes.length;
+    const undoCount = this.#undo.length;
+    try {
+      return run(this);
+    } catch (error) {
+      this.#hasRefused = true;
+      while (this.#undo.length > undoCount) this.#undo.pop()?.();
+      this.#entries.length = entryCount;
+      this.#records.length = recordCount;
+      this.#changes.length = changeCount;
+      this.#header = header;
+      this.#settledEntries = settledEntries;
+      throw error;
+    }
+  }
+
+  /** The entry that a request made, if it is still in history. */
+  findRequest(key: string): LogEntry | undefined {
+    const entry = this.#requests.get(key);
+    return entry !== undefined && entry.sequence >= this.#oldestSequence ? entry : undefined;
+  }
+
+  agent(agentId: string): AgentRecord | undefined {
+    return this.#agents.get(agentId);
+  }
+
+  /** Every agent of which anything is known. */
+  *agents(): Iterable<AgentRecord> {
+    for (const [, record] of this.#agents.entries()) yield record;
+  }
+
+  /** How many agents are known. */
+  get agentCount(): number {
+    return this.#agents.size;
+  }
+
+  putAgent(record: AgentRecord): void {
+    this.#undo.push(this.#agents.set(record.agentId, record));
+  }
+
+  removeAgent(agentId: string): void {
+    this.#undo.push(this.#agents.set(agentId, undefined));
+    this.putRecord({ kind: "baseAgent", key: agentId, value: undefined });
+  }
+
+  /** Remembers a resolution; past `maxDependencies` the dependency resolved longest ago is forgotten. */
+  putDependency(record: DependencyRecord, maxDependencies: number): void {
+    const key = dependencyKey(record.dependencyType, record.dependencyId);
+    this.#undo.push(this.#dependencies.set(key, record));
+    while (this.#dependencies.size > maxDependencies) {
+      const oldest = this.#dependencies.firstKey();
+      if (oldest === undefined) return;
+      this.removeDependency(oldest);
+    }
+  }
+
+  hasDependency(key: string): boolean {
+    return this.#dependencies.has(key);
+  }
+
+  dependency(key: string): DependencyRecord | undefined {
+    return this.#dependencies.get(key);
+  }
+
+  /** The keys of every dependency that is known. */
+  dependencyKeys(): readonly string[] {
+    return Array.from(this.#dependencies.entries(), ([key]) => key);
+  }
+
+  removeDependency(key: string): void {
+    this.#undo.push(this.#dependencies.set(key, undefined));
+    this.putRecord({ kind: "baseDependency", key, value: undefined });
+  }
+
+  /** How many waits are open. */
+  get waitCount(): number {
+    return this.#waits.size;
+  }
+
+  wait(waitId: string): WaitRecord | undefined {
+    return this.#waits.get(waitId);
+  }
+
+  /** Every open wait, also of servers that may be gone. */
+  *waits(): Iterable<WaitRecord> {
+    for (const [, record] of this.#waits.entries()) yield record;
+  }
+
+  /** The open waits of an agent, also of servers that may be gone. */
+  waitsOf(agentId: string): readonly WaitRecord[] {
+    const waitIds = new Set(this.#options.session.waitsOf(agentId).keys());
+    for (const waitId of this.#putWaits.get(agentId) ?? []) waitIds.add(waitId);
+    return [...waitIds].flatMap((waitId) => this.#waits.get(waitId) ?? []);
+  }
+
+  /** Opens a wait, or changes it. `mayBlock` is false where it is known that its agent waits for nobody who waits for it. */
+  putWait(record: WaitRecord, mayBlock = true): void {
+    this.#waitsMayBlock ||= mayBlock;
+    const own = this.#putWaits.get(record.agentId) ?? new Set<string>();
+    this.#putWaits.set(record.agentId, own.add(record.waitId));
+    this.#undo.push(this.#waits.set(record.waitId, record));
+  }
+
+  removeWait(waitId: string): void {
+    if (this.#waits.has(waitId)) this.#undo.push(this.#waits.set(waitId, undefined));
+  }
+
+  /** When each server with open waits was last heard of, in milliseconds. */
+  waitOwners(): ReadonlyMap<string, number> {
+    return new Map(this.#waitOwners.entries());
+  }
+
+  /** Notes when a server with open waits was heard of; undefined forgets it. */
+  putWaitOwner(owner: string, heardMs: number | undefined): void {
+    this.#undo.push(this.#waitOwners.set(owner, heardMs));
+  }
+
+  /** Sets or removes a journal record that is not part of the state in memory. */
+  putRecord(change: JournalChange): void {
+    this.#records.push(change);
+  }
+
+  /** Begins the coordination unless it exists. Throws TOO_MANY_COORDINATIONS. */
+  begin(): CoordinationHeader {
+    return this.header ?? this.#newHeader();
+  }
+
+  #newHeader(): CoordinationHeader {
+    this.#undo.push(this.#options.countBeginning());
+    this.#header = {
+      coordinationId: this.#options.session.coordinationId,
+      epoch: uuidv7(),
+      revision: 0n,
+      commits: 0n,
+      generation: 0,
+      headSequence: 0n,
+      oldestSequence: 1n,
+      trimmedThroughSequence: 0n,
+      removedRanges: [],
+      createTimeMs: this.nowMs,
+      lastSignalTimeMs: 0,
+      closeTimeMs: undefined,
+      closeReason: "",
+      sentByType: new Array<number>(signalTypeSlots).fill(0),
+      endedWaits: 0,
+    };
+    return this.#header;
+  }
+
+  /** Changes the header, counts the change in its revision and notes it for the audit. */
+  changeHeader(changes: Partial<CoordinationHeader>, fields: StateChangeFields): CoordinationHeader {
+    const header = this.begin();
+    const changed = { ...header, ...changes, revision: header.revision + 1n };
+    this.#header = changed;
+    this.#changes.push({
+      sequences: undefined,
+      detail: "",
+      ...fields,
+      timeMs: this.nowMs,
+      revisionBefore: header.revision,
+      revisionAfter: changed.revision,
+    });
+    return changed;
+  }
+
+  /** Gives a signal the next sequence. */
+  append(prepared: PreparedSignal): LogEntry {
+    const header = this.#header ?? this.#newHeader();
+    const entry = placeSignal(prepared, {
+      signalId: nextSignalId(),
+      sequence: this.headSequence + 1n,
+      timestampMs: Math.max(this.nowMs, header.lastSignalTimeMs),
+      acceptedAtMs: this.#options.acceptedAtMs,
+    });
+    this.#entries.push(entry);
+    if (prepared.requestKey !== undefined) this.#undo.push(this.#requests.set(prepared.requestKey, entry));
+    return entry;
+  }
+
+  /** Has the header tell of the entries that were appended since it last did; for each of them alone it would cost too much. */
+  #settleEntries(): void {
+    const first = this.#entries[this.#settledEntries];
+    const last = this.#entries.at(-1);
+    const header = this.#header;
+    if (first === undefined || last === undefined || header === undefined) return;
+    const headSequence = this.headSequence;
+    const oldestSequence = this.#oldestSequence;
+    const sentByType = header.sentByType.slice();
+    const actors = new Set<string>();
+    for (let index = this.#settledEntries; index < this.#entries.length; index++) {
+      const { type = 0, senderAgentId = "" } = this.#entries[index]?.facts ?? {};
+      sentByType[type] = (sentByType[type] ?? 0) + 1;
+      if (actors.size < maxActors) actors.add(senderAgentId);
+    }
+    const revision = header.revision + BigInt(this.#entries.length - this.#settledEntries);
+    this.#settledEntries = this.#entries.length;
+    const lastSignalTimeMs = last.timestampMs;
+    this.#header = { ...header, headSequence, oldestSequence, lastSignalTimeMs, sentByType, revision };
+    this.#changes.push({
+      kind: "signalsAppended",
+      actors: [...actors],
+      sequences: { from: first.sequence, through: last.sequence },
+      detail: "",
+      timeMs: this.nowMs,
+      revisionBefore: header.revision,
+      revisionAfter: revision,
+    });
+  }
+
+  /** Takes the signals after a sequence out of the log; their numbers are not used again. */
+  rollBack(toSequence: bigint, fields: StateChangeFields): void {
+    const header = this.begin();
+    const generation = header.generation + 1;
+    const range = { afterSequence: toSequence, throughSequence: header.headSequence, generation };
+    this.#removedAfter = toSequence;
+    this.subscriptions.rollBack(toSequence);
+    this.changeHeader({ generation, removedRanges: withRemovedRange(header.removedRanges, range) }, fields);
+  }
+
+  /** Whether signals were taken out, and after which sequence. */
+  get removedAfterSequence(): bigint | undefined {
+    return this.#removedAfter;
+  }
+
+  remove(): void {
+    this.#isRemoved = true;
+  }
+
+  /** Has the ended waits written that are not yet, even if nothing else changes. Otherwise they go with what does. */
+  writeEndedWaits(): void {
+    if (this.#header === undefined || this.#endedWaits.size > 0) return;
+    const { waiting, dropped } = this.#options.session.endedWaits;
+    let number = this.#header.endedWaits + dropped;
+    for (const record of waiting) {
+      this.#records.push(endedWaitChange(record, number));
+      this.#endedWaits.add(record);
+      number += 1;
+    }
+    this.#droppedWaits = dropped;
+    if (waiting.length > 0) this.#header = { ...this.#header, endedWaits: number };
+  }
+
+  /** The ended waits that are written with it. */
+  get endedWaits(): ReadonlySet<EndedWaitRecord> {
+    return this.#endedWaits;
+  }
+
+  /** How many ended waits are counted with it that are not kept. */
+  get droppedWaits(): number {
+    return this.#droppedWaits;
+  }
+
+  /** What the store has to commit, and the header with it; undefined when nothing changed. To be called once, at the end. */
+  toCommitPart(): CommitPart | undefined {
+    const { session } = this.#options;
+    const expected = session.header && { epoch: session.header.epoch, commits: session.header.commits };
+    if (this.#isRemoved) {
+      return expected && { action: "remove", coordinationId: session.coordinationId, expected };
+    }
+    this.#settleEntries();
+    if (this.#header === undefined) return undefined;
+    if (this.#header === session.header && this.#journalChanges().length === 0) return undefined;
+    this.writeEndedWaits();
+    const records = this.#journalChanges();
+    const header = { ...this.#header, commits: (session.header?.commits ?? 0n) + 1n };
+    this.#header = header;
+    return {
+      action: "write",
+      expected,
+      header,
+      entries: this.#entries,
+      records,
+      ...(this.#removedAfter !== undefined && { removeAfterSequence: this.#removedAfter }),
+      ...this.#auditTrim(header),
+    };
+  }
+
+  /** Now and then, the audit's old end goes. */
+  #auditTrim(header: CoordinationHeader) {
+    const before = this.#options.session.header?.revision ?? 0n;
+    const isDue = header.revision / auditTrimStep > before / auditTrimStep;
+    if (!isDue || header.revision <= auditRevisions) return {};
+    return { trimRecords: { kind: "audit", beforeKey: auditKey(header.revision - auditRevisions) } } as const;
+  }
+
+  #journalChanges(): JournalChange[] {
+    const changes: JournalChange[] = [];
+    for (const [key, record] of this.changedAgents) changes.push({ kind: "agent", key, value: encode(record) });
+    for (const [key, record] of this.changedDependencies) {
+      changes.push({ kind: "dependency", key, value: encode(record) });
+    }
+    changes.push(...this.#waitChanges(), ...this.subscriptions.journalChanges());
+    changes.push(...this.#records);
+    const header = this.#header;
+    if (header !== undefined && this.#changes.length > 0) {
+      const value = encodeStateChanges(mergedChanges(this.#changes));
+      changes.push({ kind: "audit", key: auditKey(header.revision), value });
+    }
+    return changes;
+  }
+
+  #waitChanges(): JournalChange[] {
+    const { sharesWaits, session } = this.#options;
+    if (!sharesWaits || this.#header === undefined) return [];
+    // Before a coordination exists its waits are in memory only: with its beginning they become records.
+    const waits = session.header === undefined ? this.#waits.entries() : this.#waits.changes;
+    const owners = session.header === undefined ? this.#waitOwners.entries() : this.#waitOwners.changes;
+    const changes: JournalChange[] = [];
+    for (const [waitId, record] of waits) changes.push({ kind: "wait", key: waitKey(waitId), value: encode(record) });
+    for (const [owner, heardMs] of owners) {
+      const value = heardMs === undefined ? undefined : Buffer.from(String(heardMs));
+      changes.push({ kind: "wait", key: waitOwnerKey(owner), value });
+    }
+    return changes;
+  }
+}
+
+function encode(record: AgentRecord | DependencyRecord | WaitRecord | undefined): Uint8Array | undefined {
+  return record && Buffer.from(JSON.stringify(record));
+}

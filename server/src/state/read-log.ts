@@ -1,0 +1,31 @@
+import { maxBatchSignals, maxResponseBytes } from "../model/limits.js";
+import type { LogEntry } from "../model/log-entry.js";
+import type { LogReader, LogStretch } from "./log-reader.js";
+import type { SessionState } from "./session-state.js";
+
+/** What one read of a log's next part found. */
+export interface LogPart {
+  readonly entries: readonly LogEntry[];
+  /** Everything through this sequence was read. */
+  readonly throughSequence: bigint;
+}
+
+/**
+ * Reads the part of a log that follows a sequence, from memory when it is near the head, else from the store: at most 1,000
+ * signals and about 1 MiB, or as many as `bounds` say. Never reads past the head that was visible when it was called.
+ */
+export async function readLogAfter(
+  reader: LogReader,
+  session: SessionState,
+  sequence: bigint,
+  bounds: Omit<LogStretch, "fromSequence"> = {},
+): Promise<LogPart> {
+  const { header, tail } = session;
+  if (header === undefined || sequence >= header.headSequence) return { entries: [], throughSequence: sequence };
+  const { maxEntries = maxBatchSignals, maxBytes = maxResponseBytes } = bounds;
+  const entries =
+    sequence >= tail.floorSequence
+      ? tail.readAfter(sequence, maxEntries, maxBytes)
+      : await reader.forward(header, { fromSequence: sequence, maxEntries, maxBytes }, "expire");
+  return { entries, throughSequence: entries.at(-1)?.sequence ?? header.headSequence };
+}

@@ -1,0 +1,222 @@
+import type { JournalChange } from "../store/signal-store.js";
+import { DraftMap, type Undo } from "./draft-map.js";
+import type { NamedSubscriptions, SubscriptionChanges } from "./named-subscriptions.js";
+import {
+  type DeadLetterRecord,
+  type DeadLetterTotals,
+  type DeliveryRecord,
+  definitionKey,
+  type ScanRecord,
+  type SubscriptionRecord,
+  scanKey,
+  sequenceKey,
+  signalKey,
+  totalsKey,
+} from "./subscription-record.js";
+
+/** What a draft of named subscriptions works with: the draft that it is a part of. */
+export interface SubscriptionDraftOptions {
+  readonly base: NamedSubscriptions;
+  /** Takes a change back when the operation that made it throws. */
+  readonly noteUndo: (undo: Undo) => void;
+  /** Sets or removes a journal record that is not part of the state in memory. */
+  readonly putRecord: (change: JournalChange) => void;
+}
+
+const totalsOnly = "totals";
+
+/** The next version of a coordination's named subscriptions: the part of a draft that is about them. */
+export class SubscriptionDraft {
+  readonly #options: SubscriptionDraftOptions;
+  readonly #definitions: DraftMap<SubscriptionRecord>;
+  readonly #scans: DraftMap<ScanRecord>;
+  readonly #deliveries = new Map<string, DraftMap<DeliveryRecord>>();
+  readonly #deadLetters: DraftMap<DeadLetterRecord>;
+  readonly #totals: DraftMap<DeadLetterTotals>;
+
+  constructor(options: SubscriptionDraftOptions) {
+    this.#options = options;
+    const { base } = options;
+    this.#definitions = new DraftMap(base.definitions);
+    this.#scans = new DraftMap(base.scans);
+    this.#deadLetters = new DraftMap(base.deadLetters);
+    this.#totals = new DraftMap(new Map([[totalsOnly, base.totals]]));
+  }
+
+  /** How many there are. */
+  get count(): number {
+    return this.#definitions.size;
+  }
+
+  get(name: string): SubscriptionRecord | undefined {
+    return this.#definitions.get(name);
+  }
+
+  *all(): Iterable<SubscriptionRecord> {
+    for (const [, record] of this.#definitions.entries()) yield record;
+  }
+
+  put(record: SubscriptionRecord, scan: ScanRecord): void {
+    this.#options.noteUndo(this.#definitions.set(record.name, record));
+    this.putScan(record.name, scan);
+  }
+
+  /** Removes a subscription with its deliveries and dead letters. */
+  remove(name: string): void {
+    for (const record of [...this.deliveries(name)]) this.removeDelivery(name, record);
+    for (const record of [...this.deadLetters()]) if (record.subscription === name) this.removeDeadLetter(record);
+    this.#options.noteUndo(this.#scans.set(name, undefined));
+    this.#options.noteUndo(this.#definitions.set(name, undefined));
+  }
+
+  scan(name: string): ScanRecord {
+    return this.#scans.get(name) ?? { throughSequence: "0", claims: 0 };
+  }
+
+  putScan(name: string, scan: ScanRecord): void {
+    this.#options.noteUndo(this.#scans.set(name, scan));
+  }
+
+  delivery(name: string, sequence: bigint | string): DeliveryRecord | undefined {
+    return this.#deliveriesOf(name).get(sequenceKey(sequence));
+  }
+
+  hasDeliveries(name: string): boolean {
+    return this.#deliveriesOf(name).size > 0;
+  }
+
+  *deliveries(name: string): Iterable<DeliveryRecord> {
+    for (const [, record] of this.#deliveriesOf(name).entries()) yield record;
+  }
+
+  putDelivery(name: string, record: DeliveryRecord): void {
+    this.#options.noteUndo(this.#deliveriesOf(name).set(sequenceKey(record.sequence), record));
+  }
+
+  /** Forgets a delivery, and its signal where that was kept beside the log. */
+  removeDelivery(name: string, record: DeliveryRecord): void {
+    this.#options.noteUndo(this.#deliveriesOf(name).set(sequenceKey(record.sequence), undefined));
+    if (record.isHeld) this.#release(name, record.sequence);
+  }
+
+  /** Dead letters, the one that came first first. */
+  *deadLetters(): Iterable<DeadLetterRecord> {
+    for (const [, record] of this.#deadLetters.entries()) yield record;
+  }
+
+  deadLetter(name: string, sequence: string): DeadLetterRecord | undefined {
+    return this.#deadLetters.get(signalKey(name, sequence));
+  }
+
+  /**
+   * Makes a dead letter of a delivery, or of a signal that was never delivered; past `maxDeadLetters` those that came first go.
+   * `bytes` is the signal; undefined where it is kept beside the log already.
+   */
+  bury(record: Omit<DeadLetterRecord, "number">, bytes: Uint8Array | undefined, maxDeadLetters: number): void {
+    const { subscription, sequence } = record;
+    const key = signalKey(subscription, sequence);
+    const { made, dropped } = this.totals;
+    const deliveries = this.#deliveriesOf(subscription);
+    if (deliveries.has(sequenceKey(sequence))) this.#options.noteUndo(deliveries.set(sequenceKey(sequence), undefined));
+    this.#options.noteUndo(this.#deadLetters.set(key, { ...record, number: made + 1 }));
+    this.#putTotals({ made: made + 1, dropped });
+    if (bytes !== undefined) this.#options.putRecord({ kind: "heldSignal", key, value: bytes });
+    while (this.#deadLetters.size > maxDeadLetters) this.#dropFirst();
+  }
+
+  /** Makes a delivery of a dead letter; its signal stays beside the log. */
+  revive(letter: DeadLetterRecord, delivery: DeliveryRecord): void {
+    this.#options.noteUndo(this.#deadLetters.set(signalKey(letter.subscription, letter.sequence), undefined));
+    this.putDelivery(letter.subscription, delivery);
+  }
+
+  /** Forgets a dead letter and its signal. */
+  removeDeadLetter({ subscription, sequence }: DeadLetterRecord): void {
+    this.#options.noteUndo(this.#deadLetters.set(signalKey(subscription, sequence), undefined));
+    this.#release(subscription, sequence);
+  }
+
+  get totals(): DeadLetterTotals {
+    return this.#totals.get(totalsOnly) ?? { made: 0, dropped: 0 };
+  }
+
+  /** Counts dead letters that went before they were made: newer ones of the same commit needed their place. */
+  countDropped(count: number): void {
+    const { made, dropped } = this.totals;
+    this.#putTotals({ made: made + count, dropped: dropped + count });
+  }
+
+  /** Undoes what signals after a sequence had led to. */
+  rollBack(toSequence: bigint): void {
+    for (const { name } of [...this.all()]) {
+      for (const record of [...this.deliveries(name)]) {
+        if (BigInt(record.sequence) > toSequence) this.removeDelivery(name, record);
+      }
+      const scan = this.scan(name);
+      if (BigInt(scan.throughSequence) > toSequence) {
+        this.putScan(name, { ...scan, throughSequence: String(toSequence) });
+      }
+    }
+    for (const record of [...this.deadLetters()]) {
+      if (BigInt(record.sequence) > toSequence) this.removeDeadLetter(record);
+    }
+  }
+
+  get changes(): SubscriptionChanges {
+    const deliveries = new Map<string, ReadonlyMap<string, DeliveryRecord | undefined>>();
+    for (const [name, { changes }] of this.#deliveries) if (changes.size > 0) deliveries.set(name, changes);
+    return {
+      definitions: this.#definitions.changes,
+      scans: this.#scans.changes,
+      deliveries,
+      deadLetters: this.#deadLetters.changes,
+      totals: this.#totals.changes.get(totalsOnly),
+    };
+  }
+
+  /** The journal records of what changed. */
+  journalChanges(): JournalChange[] {
+    const { definitions, scans, deliveries, deadLetters, totals } = this.changes;
+    const records: JournalChange[] = [];
+    for (const [name, record] of definitions) {
+      records.push({ kind: "subscription", key: definitionKey(name), value: encode(record) });
+    }
+    for (const [name, record] of scans)
+      records.push({ kind: "subscription", key: scanKey(name), value: encode(record) });
+    for (const [name, changes] of deliveries) {
+      for (const [key, record] of changes) {
+        records.push({ kind: "delivery", key: signalKey(name, key), value: encode(record) });
+      }
+    }
+    for (const [key, record] of deadLetters) records.push({ kind: "deadLetter", key, value: encode(record) });
+    if (totals !== undefined) records.push({ kind: "subscription", key: totalsKey, value: encode(totals) });
+    return records;
+  }
+
+  #deliveriesOf(name: string): DraftMap<DeliveryRecord> {
+    const known = this.#deliveries.get(name) ?? new DraftMap(this.#options.base.deliveriesOf(name));
+    this.#deliveries.set(name, known);
+    return known;
+  }
+
+  #dropFirst(): void {
+    const first = this.#deadLetters.firstKey();
+    const record = first === undefined ? undefined : this.#deadLetters.get(first);
+    if (record === undefined) return;
+    this.removeDeadLetter(record);
+    const { made, dropped } = this.totals;
+    this.#putTotals({ made, dropped: dropped + 1 });
+  }
+
+  #putTotals(totals: DeadLetterTotals): void {
+    this.#options.noteUndo(this.#totals.set(totalsOnly, totals));
+  }
+
+  #release(subscription: string, sequence: string): void {
+    this.#options.putRecord({ kind: "heldSignal", key: signalKey(subscription, sequence), value: undefined });
+  }
+}
+
+function encode(record: object | undefined): Uint8Array | undefined {
+  return record && Buffer.from(JSON.stringify(record));
+}

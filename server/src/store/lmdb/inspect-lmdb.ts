@@ -1,0 +1,196 @@
+import type { LogEntry } from "../../model/log-entry.js";
+import type { InspectionFindings } from "../inspection-findings.js";
+import type { InspectedCoordination, InspectionReport } from "../store-maintenance.js";
+import { type StoredHeader, unsealHeader } from "./header-row.js";
+import {
+  countRecords,
+  headerKey,
+  isHeaderKey,
+  journalKinds,
+  journalNameFromKey,
+  noCounts,
+  ordinalFromKey,
+  prefixEnd,
+  recordCount,
+  schemaVersion,
+  space,
+  unseal,
+} from "./lmdb-records.js";
+import { LogChunk } from "./log-chunk.js";
+import type { LmdbDatabase } from "./open-lmdb.js";
+import { type HashSeed, requestHash, seedFromBytes } from "./request-hash.js";
+
+interface Tally {
+  readonly stored: StoredHeader;
+  signalCount: number;
+  readonly counts: number[];
+  recordCount: number;
+  /** The last log row seen. */
+  lastSequence: bigint;
+}
+
+/**
+ * Reads every row once, in the order of keys, in one turn of the event loop and so in one state of the store: checks every
+ * checksum, that logs have no gaps but those that rollbacks made, that requests have the hashes by which they are found, and the
+ * counts.
+ */
+export class LmdbInspection {
+  readonly #db: LmdbDatabase;
+  readonly #findings: InspectionFindings;
+  readonly #tallies = new Map<number, Tally>();
+  readonly #garbage = new Set<number>();
+  #countRow = 0;
+  #seed: HashSeed | undefined;
+
+  constructor(db: LmdbDatabase, findings: InspectionFindings) {
+    this.#db = db;
+    this.#findings = findings;
+  }
+
+  run(store: string): InspectionReport {
+    for (const { key } of this.#rowsOf(space.garbage)) this.#garbage.add(ordinalFromKey(key));
+    // Rows that come before their header's tell nothing without it.
+    for (const { key, value } of this.#rowsOf(space.coordination)) {
+      this.#findings.look(() => this.#openTally(key, value));
+    }
+    for (const { key, value } of this.#db.getRange({})) {
+      this.#findings.row(() => this.#inspectRow(key, value));
+    }
+    for (const tally of this.#tallies.values()) this.#checkTally(tally);
+    if (this.#countRow !== this.#tallies.size) {
+      this.#damage(`there are ${this.#tallies.size} coordinations, there should be ${this.#countRow}`);
+    }
+    const coordinations = [...this.#tallies.values()].map(coordinationOf);
+    const { rowCount, damages } = this.#findings;
+    return { store, guarantees: [], rowCount, coordinations, damages };
+  }
+
+  #inspectRow(key: Uint8Array, value: Uint8Array): void {
+    switch (key[0]) {
+      case space.meta:
+        this.#inspectMeta(key, value);
+        break;
+      case space.coordination:
+        // Looked into first.
+        break;
+      case space.journal:
+        this.#inspectRecord(key, value);
+        break;
+      case space.log:
+        if (isHeaderKey(key)) this.#tallyOf(key);
+        else this.#inspectChunk(key, value);
+        break;
+      case space.garbage:
+        unseal(key, value);
+        break;
+      default:
+        this.#damage(`row ${Buffer.from(key).toString("hex")} is of no known kind`);
+    }
+  }
+
+  #openTally(key: Uint8Array, value: Uint8Array): void {
+    const coordinationId = Buffer.from(key.subarray(1)).toString();
+    const ordinal = unseal(key, value).readUInt32BE();
+    const row = headerKey(ordinal);
+    const sealed = this.#db.getBinary(row);
+    const stored = sealed && unsealHeader(ordinal, row, sealed);
+    if (stored?.header.coordinationId !== coordinationId) {
+      this.#damage(`the header of "${coordinationId}" is ${stored === undefined ? "missing" : "another one's"}`);
+      return;
+    }
+    const tally = { stored, signalCount: 0, counts: [...noCounts], recordCount: 0 };
+    this.#tallies.set(ordinal, { ...tally, lastSequence: stored.header.trimmedThroughSequence });
+  }
+
+  #inspectMeta(key: Uint8Array, value: Uint8Array): void {
+    const name = Buffer.from(key.subarray(1)).toString();
+    const bytes = unseal(key, value);
+    if (name === "seed") {
+      this.#seed = seedFromBytes(bytes);
+      return;
+    }
+    const number = bytes.readUInt32BE();
+    if (name === "count") this.#countRow = number;
+    if (name === "schema" && number !== schemaVersion) {
+      this.#damage(`the layout is ${number}, this server knows ${schemaVersion}`);
+    }
+  }
+
+  #inspectRecord(key: Uint8Array, value: Uint8Array): void {
+    unseal(key, value);
+    const tally = this.#tallyOf(key);
+    if (tally === undefined) return;
+    tally.recordCount += 1;
+    countRecords(tally.counts, journalNameFromKey(key).kind, 1);
+  }
+
+  #inspectChunk(key: Uint8Array, value: Uint8Array): void {
+    const chunk = LogChunk.open(key, value);
+    const tally = this.#tallyOf(key);
+    if (tally === undefined) return;
+    for (let index = 0; index < chunk.count; index++) {
+      const entry = chunk.entryAt(index);
+      // The first row may begin with what was trimmed.
+      if (entry.sequence > tally.stored.header.trimmedThroughSequence) {
+        this.#inspectEntry(tally, entry, chunk.hashAt(index));
+      }
+    }
+  }
+
+  #inspectEntry(tally: Tally, { signal, sequence, requestKey }: LogEntry, hash: number): void {
+    const { coordinationId } = tally.stored.header;
+    tally.signalCount += 1;
+    this.#checkJoins(tally, sequence);
+    tally.lastSequence = sequence;
+    if (signal.coordinationId !== coordinationId || signal.sequence !== sequence) {
+      this.#damage(
+        `signal ${sequence} of "${coordinationId}" says it is ${signal.sequence} of "${signal.coordinationId}"`,
+      );
+    }
+    const expected = requestKey === undefined || this.#seed === undefined ? 0 : requestHash(this.#seed, requestKey);
+    if (hash !== expected) this.#damage(`the request that made signal ${sequence} of "${coordinationId}" is not known`);
+  }
+
+  #checkJoins({ stored: { header }, lastSequence }: Tally, next: bigint): void {
+    this.#findings.join(header.coordinationId, header.removedRanges, [lastSequence, next]);
+  }
+
+  #checkTally(tally: Tally): void {
+    const { header, counts } = tally.stored;
+    this.#checkJoins(tally, header.headSequence + 1n);
+    for (const kind of journalKinds) {
+      const name = `journal records (${kind})`;
+      this.#findings.count(header.coordinationId, name, recordCount(tally.counts, kind), recordCount(counts, kind));
+    }
+  }
+
+  /** The coordination that a row belongs to; undefined for one that was removed and waits to be swept. */
+  #tallyOf(key: Uint8Array): Tally | undefined {
+    const ordinal = ordinalFromKey(key);
+    const tally = this.#tallies.get(ordinal);
+    if (tally === undefined && !this.#garbage.has(ordinal)) {
+      this.#damage(`row ${Buffer.from(key).toString("hex")} belongs to no coordination`);
+    }
+    return tally;
+  }
+
+  #rowsOf(inSpace: number) {
+    const start = Buffer.of(inSpace);
+    return this.#db.getRange({ start, end: prefixEnd(start) });
+  }
+
+  #damage(sentence: string): void {
+    this.#findings.damage(sentence);
+  }
+}
+
+function coordinationOf({ stored: { header }, signalCount, recordCount }: Tally): InspectedCoordination {
+  return {
+    coordinationId: header.coordinationId,
+    epoch: header.epoch,
+    headSequence: header.headSequence,
+    oldestSequence: header.oldestSequence,
+    signalCount,
+    journalRecordCount: recordCount,
+  };
+}

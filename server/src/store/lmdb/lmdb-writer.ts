@@ -1,0 +1,133 @@
+import { statfsSync } from "node:fs";
+import { dirname } from "node:path";
+import { getSystemErrorMap } from "node:util";
+import { CommitSeal } from "./commit-seal.js";
+import { DataFile } from "./data-file.js";
+import type { LmdbDatabase } from "./open-lmdb.js";
+
+/*
+ * Commits, and what became of them. When a commit fails, lmdb-js rejects its promise without the cause, prints a stack, and
+ * where the transaction could not even begin never settles the promise. The status is known in one place only, the call-back
+ * of the native writer: that is where it is taken from. And after each commit the file is asked whether it is there.
+ */
+
+/** A row that is set, or removed where it has no value. */
+export interface RowChange {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | undefined;
+}
+
+/** The native writer's door: runs what is queued and reports 0 at the end, 1 and 2 on the way, else why it failed. */
+interface NativeWriter {
+  startWriting(address: number, onStatus: (status: number) => unknown): unknown;
+}
+
+const progressStatuses: readonly number[] = [0, 1, 2];
+const lmdbErrors: Readonly<Record<number, string>> = {
+  [-30797]: "a page is not there",
+  [-30796]: "a page is damaged",
+  [-30795]: "an earlier write has failed",
+  [-30792]: "the map is full",
+  [-30788]: "the transaction is too large",
+};
+const fullDiskBytes = 1_048_576;
+
+/** Says that a commit failed: what the store holds is not known to this process any more. */
+class CommitFailedError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "CommitFailedError";
+  }
+}
+
+/** Writes rows to a store, one commit after the other. */
+export class LmdbWriter {
+  readonly #db: LmdbDatabase;
+  readonly #file: DataFile;
+  readonly #seal: CommitSeal;
+  readonly #failed: Promise<never>;
+  #lastTransaction: bigint;
+  #hasFailed = false;
+
+  /** `path` is the data file of `db`. Throws STORE_CORRUPT when it is not as its last commit left it. */
+  constructor(db: LmdbDatabase, path: string) {
+    this.#db = db;
+    this.#file = new DataFile(path);
+    const latest = this.#file.readLatestMeta();
+    this.#lastTransaction = latest.transaction;
+    this.#seal = CommitSeal.open(dirname(path), latest);
+    this.#failed = this.#watchNativeWriter();
+    // Whoever commits is told; when nobody does, there is nobody to tell.
+    this.#failed.catch(() => undefined);
+  }
+
+  /** Writes rows as one commit, and resolves when it is on disk. Rejects when it failed; nothing can be written after that. */
+  async commit(changes: readonly RowChange[]): Promise<void> {
+    if (this.#hasFailed) throw new CommitFailedError(`an earlier commit to ${this.#file.path} failed`);
+    try {
+      await Promise.race([this.#db.batch(() => this.#queue(changes)), this.#failed]);
+      this.#sealCommit();
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    }
+  }
+
+  /** Waits for the commit on its way and closes the store. */
+  async close(): Promise<void> {
+    // A writer that has failed may hold a lock that closing would wait for.
+    if (!this.#hasFailed) await this.#db.close();
+    this.#seal.close();
+    this.#file.close();
+  }
+
+  #queue(changes: readonly RowChange[]): void {
+    for (const { key, value } of changes) {
+      if (value === undefined) this.#db.remove(key);
+      else this.#db.put(key, value);
+    }
+  }
+
+  #sealCommit(): void {
+    const latest = this.#file.readMeta(this.#lastTransaction + 1n) ?? this.#file.readLatestMeta();
+    if (latest.transaction <= this.#lastTransaction) {
+      throw new CommitFailedError(`the commit after ${this.#lastTransaction} is not in ${this.#file.path}`);
+    }
+    this.#lastTransaction = latest.transaction;
+    this.#seal.write(latest);
+  }
+
+  #watchNativeWriter(): Promise<never> {
+    const native = (this.#db as unknown as { readonly env: NativeWriter }).env;
+    const startWriting = native.startWriting.bind(native);
+    return new Promise<never>((_resolve, reject) => {
+      const onFailure = (status: number): void => {
+        // Native code may have left a line on the standard error unfinished.
+        process.stderr.write("\n");
+        reject(new CommitFailedError(this.#explain(status)));
+      };
+      Object.defineProperty(native, "startWriting", {
+        value: (address: number, onStatus: (status: number) => unknown) =>
+          startWriting(address, (status) => {
+            if (progressStatuses.includes(status)) return onStatus(status);
+            return onFailure(status);
+          }),
+      });
+    });
+  }
+
+  #explain(status: number): string {
+    const why = lmdbErrors[status] ?? getSystemErrorMap().get(-status)?.[1] ?? "an unknown reason";
+    return `cannot write to ${this.#file.path}: ${why} (${status})${this.#explainSpace()}`;
+  }
+
+  /** The driver takes a write that came to an end too early for an i/o error: a full disk is worth a look. */
+  #explainSpace(): string {
+    try {
+      const { bavail, bsize } = statfsSync(dirname(this.#file.path));
+      return bavail * bsize < fullDiskBytes ? `; the disk is full, ${bavail * bsize} bytes are left` : "";
+    } catch {
+      return "";
+    }
+  }
+}

@@ -1,0 +1,128 @@
+import type { IncomingHttpHeaders } from "node:http2";
+import { type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError, type Interceptor, type MethodImplSpec } from "@connectrpc/connect";
+import { grpcFrame } from "../../rpc/grpc-frame.js";
+import { requestCompression } from "../accepted-compressions.js";
+import { grpcTimeoutMs } from "../call-deadline.js";
+import type { PortLimits } from "../port-limits.js";
+import type { PortLogger } from "../port-logger.js";
+import type { GrpcCall } from "./grpc-call.js";
+import { GrpcContext } from "./grpc-context.js";
+import {
+  type Invocation,
+  invokeStreaming,
+  invokeUnary,
+  type StreamingSpec,
+  type UnarySpec,
+  wrongCount,
+} from "./invoke-method.js";
+import { type MessageReading, messageInFrame, RequestMessages } from "./request-messages.js";
+
+/** What serving calls is told. */
+export interface ServeOptions {
+  readonly interceptors: readonly Interceptor[];
+  readonly limits: PortLimits;
+  readonly logger: PortLogger;
+}
+
+/** Serves one call of a method, and sees to it that the call ends. */
+export function serveMethod(
+  call: GrpcCall,
+  spec: MethodImplSpec,
+  headers: IncomingHttpHeaders,
+  options: ServeOptions,
+): void {
+  const { interceptors, limits } = options;
+  try {
+    const reading = {
+      desc: spec.method.input,
+      compression: requestCompression(headers["grpc-encoding"] as string | undefined),
+      maxMessageBytes: limits.maxRequestBytes,
+    };
+    const timeoutMs = grpcTimeoutMs(headers["grpc-timeout"] as string | undefined, limits.maxCallTimeMs);
+    if (timeoutMs !== undefined) call.expireAfter(timeoutMs);
+    const context = new GrpcContext({ method: spec.method, headers, call, timeoutMs });
+    if (spec.kind === "unary") serveUnary(call, reading, { spec, context, interceptors }, options);
+    else void serveStreaming(call, reading, { spec, context, interceptors }, options);
+  } catch (error) {
+    failWith(call, error, options.logger);
+  }
+}
+
+/** Waits for the whole request, and then answers. */
+function serveUnary(
+  call: GrpcCall,
+  reading: MessageReading,
+  invocation: Invocation<UnarySpec>,
+  options: ServeOptions,
+): void {
+  const { request } = call;
+  call.watchRequest(() => {
+    if (request.isArriving && request.waitingFrames < 2) return;
+    call.watchRequest(ignore);
+    void answerUnary(call, reading, invocation, options);
+  });
+}
+
+async function answerUnary(
+  call: GrpcCall,
+  reading: MessageReading,
+  invocation: Invocation<UnarySpec>,
+  { limits, logger }: ServeOptions,
+): Promise<void> {
+  const { request } = call;
+  try {
+    if (request.failure !== undefined) throw request.failure;
+    const frame = request.takeFrame();
+    if (frame === undefined) throw wrongCount("0");
+    if (request.waitingFrames > 0) throw wrongCount("more than 1");
+    const read = messageInFrame(frame, reading);
+    const answer = await invokeUnary(invocation, read instanceof Promise ? await read : read);
+    call.succeed(encode(invocation.spec.method.output, answer, limits.maxResponseBytes));
+  } catch (error) {
+    failWith(call, error, logger);
+  }
+}
+
+async function serveStreaming(
+  call: GrpcCall,
+  reading: MessageReading,
+  invocation: Invocation<StreamingSpec>,
+  { limits, logger }: ServeOptions,
+): Promise<void> {
+  const { response } = call;
+  const requests = new RequestMessages(call.request, reading);
+  call.watchRequest(() => requests.notify());
+  try {
+    const answers = await invokeStreaming(invocation, requests);
+    for await (const answer of answers) {
+      if (response.isFinished || response.isClosed) break;
+      response.write(encode(invocation.spec.method.output, answer, limits.maxResponseBytes));
+      if (!response.isReady) await response.drained();
+      if (response.isFinished || response.isClosed) break;
+    }
+    call.succeed();
+  } catch (error) {
+    failWith(call, error, logger);
+  }
+}
+
+function encode(desc: DescMessage, message: Message, maxBytes: number): Uint8Array {
+  const bytes = toBinary(desc, message);
+  if (bytes.byteLength > maxBytes) {
+    const text = `response is ${bytes.byteLength} bytes, limit is ${maxBytes}`;
+    throw new ConnectError(text, Code.ResourceExhausted);
+  }
+  return grpcFrame(bytes);
+}
+
+function failWith(call: GrpcCall, error: unknown, logger: PortLogger): void {
+  if (error instanceof ConnectError) {
+    call.fail(error);
+    return;
+  }
+  logger.error({ path: call.path, err: error }, "failed to answer a call");
+  call.fail(new ConnectError("internal error", Code.Internal));
+}
+
+function ignore(): void {}

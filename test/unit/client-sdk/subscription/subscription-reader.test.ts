@@ -1,0 +1,67 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { createClient, createRouterTransport } from "@connectrpc/connect";
+import {
+  SignalService,
+  SubscribeRequestSchema,
+  SubscribeResponseSchema,
+} from "@coordination-signals/proto/coordination/v1/signal_service";
+import { describe, expect, test } from "@jest/globals";
+import { retryPolicyFrom } from "../../../../client-sdk/src/calls/retry-policy.js";
+import { SubscriptionPosition } from "../../../../client-sdk/src/subscription/subscription-position.js";
+import { SubscriptionReader } from "../../../../client-sdk/src/subscription/subscription-reader.js";
+import { streamStartFrom } from "../../../../client-sdk/src/subscription/subscription-start.js";
+import type { ItemStream } from "../../../../client-sdk/src/transport/signal-streams.js";
+import { ManualClock } from "../support/manual-clock.js";
+import { caughtUp, subscribed } from "../support/scripted-log.js";
+
+/** A stream on which these items have arrived; after them it is silent until it is cancelled. */
+function arrived(...items: readonly MessageInitShape<typeof SubscribeResponseSchema>[]): ItemStream {
+  const waiting = items.map((item) => create(SubscribeResponseSchema, item).item);
+  let end: ((reason: unknown) => void) | undefined;
+  return {
+    next: () => {
+      const item = waiting.shift();
+      if (item !== undefined) return Promise.resolve(item);
+      return new Promise((_, reject) => {
+        end = reject;
+      });
+    },
+    cancel: (reason) => end?.(reason),
+  };
+}
+
+describe("SubscriptionReader.close", () => {
+  test("opens no other stream while an item that had arrived is being taken", async () => {
+    let opened = 0;
+    const closing = new AbortController();
+    const reader = new SubscriptionReader({
+      client: createClient(
+        SignalService,
+        createRouterTransport(() => undefined),
+      ),
+      streams: {
+        subscribe: () => {
+          opened += 1;
+          return arrived(subscribed(0), caughtUp(0));
+        },
+        sendBatches: () => {
+          throw new Error("nothing is sent");
+        },
+      },
+      position: new SubscriptionPosition(streamStartFrom("latest"), "sequence"),
+      requestFrom: () => create(SubscribeRequestSchema, { coordinationId: "c" }),
+      clock: new ManualClock(),
+      retry: retryPolicyFrom(),
+      reconnectTimeoutMs: 1_000,
+      silenceTimeoutMs: 1_000,
+      signal: closing.signal,
+      emit: () => undefined,
+    });
+    await reader.open();
+    const read = reader.read();
+    closing.abort();
+    reader.close();
+    await expect(read).rejects.toMatchObject({ name: "CancelledError" });
+    expect(opened).toBe(1);
+  });
+});
