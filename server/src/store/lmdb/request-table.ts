@@ -71,6 +71,11 @@ export class RequestTable {
     return found.length < 2 ? found : [...new Set(found)].sort((a, b) => b - a);
   }
 
+  /** The hashes of signals that are there, through the last one; good until the table is changed. */
+  hashes(first: number, last: number): Uint32Array {
+    return this.#hashes.subarray(first - this.#base, last + 1 - this.#base);
+  }
+
   #enter(index: number, hash: number): void {
     this.#hashes[index] = hash;
     const mask = this.#slots.length - 1;
