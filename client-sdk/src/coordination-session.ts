@@ -104,7 +104,7 @@ export class CoordinationSession extends CoordinationObserver {
   }
 
   /** Sends a signal of any type. */
-  async send(outgoing: OutgoingSignal, options?: AbortOptions): Promise<SendResult> {
+  send(outgoing: OutgoingSignal, options?: AbortOptions): Promise<SendResult> {
     return this.#sendSignal(outgoing, options?.signal);
   }
 
@@ -209,15 +209,20 @@ export class CoordinationSession extends CoordinationObserver {
     return this.agentId;
   }
 
-  async #sendEvent(event: SignalEventInit, options: SendOptions | undefined): Promise<SendResult> {
+  #sendEvent(event: SignalEventInit, options: SendOptions | undefined): Promise<SendResult> {
     if (options === undefined) return this.#sendSignal({ event }, undefined);
     const { signal, ...rest } = options;
     return this.#sendSignal({ ...rest, event }, signal);
   }
 
+  // No async function: that would make more promises for every signal.
   #sendSignal(outgoing: OutgoingSignal, signal: AbortSignal | undefined): Promise<SendResult> {
-    this.assertOpen();
-    return this.#sender.send(encodeSend(this, outgoing), signal);
+    try {
+      this.assertOpen();
+      return this.#sender.send(encodeSend(this, outgoing), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Runs a call that can take long once earlier sends are answered; it is given up with the session. */
