@@ -51,7 +51,8 @@ export class RequestIndex {
   /** The newest entry that a request made in a log that is in memory; undefined when there is none. Throws STORE_CORRUPT. */
   find(ordinal: number, seed: HashSeed, requestKey: string): LogEntry | undefined {
     const table = this.#logs.get(ordinal)?.table;
-    for (const sequence of table?.find(requestHash(seed, requestKey)) ?? []) {
+    if (table === undefined) return undefined;
+    for (const sequence of table.find(requestHash(seed, requestKey))) {
       const entry = this.#entryAt(ordinal, BigInt(sequence));
       if (entry.requestKey === requestKey) return entry;
     }
@@ -83,7 +84,7 @@ export class RequestIndex {
     if (removedAfter !== undefined) table.removeAfter(Number(removedAfter));
     for (const { firstSequence, hashes } of added) {
       const first = Number(firstSequence);
-      for (const [index, hash] of hashes.entries()) table.add(first + index, hash);
+      hashes.forEach((hash, index) => table.add(first + index, hash));
     }
     table.removeThrough(Number(trimmedThrough));
     this.#capacity += table.capacity - before;
