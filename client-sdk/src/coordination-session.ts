@@ -112,7 +112,7 @@ export class CoordinationSession extends CoordinationObserver {
   }
 
   /** Sends a signal of any type; with `requireAck` resolves once the agents that are named have acknowledged it. */
-  async send(outgoing: OutgoingSignal, options?: SendSignalOptions): Promise<SendResult> {
+  send(outgoing: OutgoingSignal, options?: SendSignalOptions): Promise<SendResult> {
     return this.#sendSignal(outgoing, options);
   }
 
@@ -217,17 +217,24 @@ export class CoordinationSession extends CoordinationObserver {
     return this.agentId;
   }
 
-  async #sendEvent(event: SignalEventInit, options: SendOptions | undefined): Promise<SendResult> {
+  #sendEvent(event: SignalEventInit, options: SendOptions | undefined): Promise<SendResult> {
     if (options === undefined) return this.#sendSignal({ event }, undefined);
     const { signal, requireAck, timeoutMs, ...rest } = options;
     return this.#sendSignal({ ...rest, event }, { signal, requireAck, timeoutMs });
   }
 
+  // No async function: that would make more promises for every signal.
   #sendSignal(outgoing: OutgoingSignal, options: SendSignalOptions | undefined): Promise<SendResult> {
-    this.assertOpen();
-    if (options === undefined || requiredAcksOf(options).length === 0) {
+    try {
+      this.assertOpen();
+      if (options !== undefined && requiredAcksOf(options).length > 0) return this.#sendAcknowledged(outgoing, options);
       return this.#sender.send(encodeSend(this, outgoing), options?.signal);
+    } catch (error) {
+      return Promise.reject(error);
     }
+  }
+
+  #sendAcknowledged(outgoing: OutgoingSignal, options: SendSignalOptions): Promise<SendResult> {
     const { signals: client, caller, clock } = this.#environment;
     return this.#afterSends(options.signal, (signal) =>
       sendAcknowledged({ client, caller, clock }, this, outgoing, { ...options, signal }),
