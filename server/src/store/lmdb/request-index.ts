@@ -84,7 +84,9 @@ export class RequestIndex {
     if (removedAfter !== undefined) table.removeAfter(Number(removedAfter));
     for (const { firstSequence, hashes } of added) {
       const first = Number(firstSequence);
-      hashes.forEach((hash, index) => table.add(first + index, hash));
+      hashes.forEach((hash, index) => {
+        table.add(first + index, hash);
+      });
     }
     table.removeThrough(Number(trimmedThrough));
     this.#capacity += table.capacity - before;
