@@ -1,5 +1,5 @@
 import { uuidv7 } from "uuidv7";
-import { type AppendOutcome, appendRequest } from "./coordination/append-signals.js";
+import { type AppendOutcome, appendChecked } from "./coordination/append-signals.js";
 import { closeCoordination, deleteCoordination } from "./coordination/coordination-lifecycle.js";
 import { HistoryTrimmer } from "./coordination/history-trimmer.js";
 import {
@@ -25,6 +25,7 @@ import { type WaitGraph, waitGraphOf } from "./coordination/waits/wait-graph.js"
 import { type WaitWorld, worldOfSession } from "./coordination/waits/wait-world.js";
 import { AcknowledgedSubscriptions } from "./delivery/acknowledged/acknowledged-subscriptions.js";
 import { LeaseClock } from "./delivery/acknowledged/lease-clock.js";
+import type { RequiredAcks } from "./delivery/acknowledged/required-acks.js";
 import { SubscriptionMatchers } from "./delivery/acknowledged/subscription-matcher.js";
 import type { StretchVerdict } from "./delivery/delivery-verdict.js";
 import { placeOf, type SignalPlace, signalAtSequence, signalWithId } from "./delivery/find-signal.js";
@@ -196,6 +197,24 @@ export class SignalCoordinator {
     const [outcome] = await this.sendEach([signal]);
     if (outcome?.stored === undefined) throw outcome?.error;
     return outcome.stored;
+  }
+
+  /**
+   * Stores one signal and waits until agents have acknowledged it; repeated with the same request_id, goes on waiting. Throws what
+   * refuses the signal, NO_RESPONDERS, TOO_MANY_WAITS, and what `AckWait.run` rejects with: then it is stored.
+   */
+  sendAcknowledged(signal: PreparedSignal, required: RequiredAcks, abort: AbortSignal): Promise<StoredSignal> {
+    this.#checkTakesChanges();
+    const { coordinationId, type } = signal.facts;
+    return this.#waits.hold(coordinationId, async (session) => {
+      const append = appendChecked(signal, this.#validation, (draft, stored) =>
+        this.#acknowledged.requireAcks(draft, stored, required.agentIds),
+      );
+      const stored = await this.#directory.execute(coordinationId, append);
+      if (!stored.isDeduplicated) this.#options.metrics.signalSent(type, 1);
+      await this.#acknowledged.whenAcknowledged(session, { ...required, stored, abort });
+      return stored;
+    });
   }
 
   /** Stores signals of any coordinations, each for itself; those of one coordination keep their order. */
@@ -393,7 +412,9 @@ export class SignalCoordinator {
     this.#checkTakesChanges();
     const { coordinationId } = signal.facts;
     return this.#waits.hold(coordinationId, async (session) => {
-      const append = appendRequest(signal, this.#validation, (draft) => checkResponders(draft, signal.signal));
+      const append = appendChecked(signal, this.#validation, (draft, { isDeduplicated }) => {
+        if (!isDeduplicated) checkResponders(draft, signal.signal);
+      });
       const request = await this.#directory.execute(coordinationId, append);
       if (!request.isDeduplicated) this.#options.metrics.signalSent(signal.facts.type, 1);
       const call = new OpenRequest({ environment: this.#waitEnvironment, session, request, timeoutMs, abort });

@@ -79,6 +79,21 @@ export declare type SendSignalRequest = Message<"coordination.v1.SendSignalReque
   expectedSequence?: bigint | undefined;
 
   /**
+   * The agents that have to acknowledge it, through named subscriptions of theirs, before SendSignal answers; recipients, where
+   * recipients are named. At most 64, each once. Only in SendSignal.
+   *
+   * @generated from field: repeated string required_acks = 9;
+   */
+  requiredAcks: string[];
+
+  /**
+   * With required_acks, and only then: how long the call waits for them, from 1 ms to 1 h; unset means 30 s.
+   *
+   * @generated from field: google.protobuf.Duration ack_timeout = 10;
+   */
+  ackTimeout?: Duration | undefined;
+
+  /**
    * What happened.
    *
    * @generated from oneof coordination.v1.SendSignalRequest.event
@@ -1896,9 +1911,14 @@ export declare const HistoryOrderSchema: GenEnum<HistoryOrder>;
  */
 export declare const SignalService: GenService<{
   /**
-   * Stores one signal and answers once it is durable.
+   * Stores one signal and answers once it is durable; with required_acks once each of these agents has acknowledged it, too. Whatever
+   * ends that wait, a signal that was stored stays stored: repeated with the same request_id the call stores nothing again and
+   * waits again, or answers at once where all have acknowledged meanwhile.
    * Errors: INVALID_REQUEST, SIGNAL_TOO_LARGE, REQUEST_ID_REUSED, AGENT_NOT_FOUND, AGENT_NOT_REGISTERED, COORDINATION_CLOSED,
-   * SEQUENCE_CONFLICT, TOO_MANY_COORDINATIONS, STORE_UNAVAILABLE, SHUTTING_DOWN.
+   * SEQUENCE_CONFLICT, TOO_MANY_COORDINATIONS, STORE_UNAVAILABLE, SHUTTING_DOWN; with required_acks NO_RESPONDERS (no named subscription
+   * of an agent could get it; metadata `agents`; nothing is stored), REQUEST_TIMEOUT (metadata `signal_id`, `sequence`, `missing`),
+   * NOT_ACKNOWLEDGED (an agent has given it up, or has no subscription any more that could get it; metadata `signal_id`, `sequence`,
+   * `agents`), ROLLED_BACK, TOO_MANY_WAITS.
    *
    * @generated from rpc coordination.v1.SignalService.SendSignal
    */

@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
+import type { StoredSignal } from "../../coordination/stored-signal.js";
 import type { DeliveryOutcome } from "../../metrics/metrics-collector.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import { coordinationNotFound } from "../../registry/agent-registry.js";
+import type { Draft } from "../../state/draft.js";
 import type { SessionState } from "../../state/session-state.js";
 import type { DeadLetterRecord, SubscriptionRecord } from "../../state/subscription-record.js";
+import { AckWait } from "./ack-wait.js";
 import { type AckItem, type AckOutcome, acknowledge } from "./acknowledge-operation.js";
 import { type AcknowledgementEnvironment, isOfEndedProcess, plainOperation } from "./acknowledgement-environment.js";
 import { subscriptionNotFound } from "./acknowledgement-errors.js";
@@ -12,6 +15,7 @@ import { deleteSubscription, type RedriveRequest, redrive } from "./dead-letter-
 import { Dispatcher } from "./dispatcher.js";
 import { joinSubscription, type NamedRequest } from "./join-operation.js";
 import { release } from "./release-operation.js";
+import { type RequiredAcks, requireAcks } from "./required-acks.js";
 import { executeWithSignals, readHeldSignal } from "./signal-copies.js";
 import { isOver, isSpent } from "./standing.js";
 import type { SubscriptionMatcher } from "./subscription-matcher.js";
@@ -105,6 +109,21 @@ export class AcknowledgedSubscriptions {
       }
       return outcomes;
     });
+  }
+
+  /** Notes in the commit that stores a signal who has to acknowledge it; see `requireAcks`. */
+  requireAcks(draft: Draft, stored: StoredSignal, agentIds: readonly string[]): void {
+    requireAcks(draft, stored, { agentIds, matchers: this.#environment.matchers });
+  }
+
+  /** Waits until agents have acknowledged a signal; see `AckWait.run`. The session is pinned until then. */
+  async whenAcknowledged(
+    session: SessionState,
+    wait: RequiredAcks & { readonly stored: StoredSignal; readonly abort: AbortSignal },
+  ): Promise<void> {
+    // Of a signal that is new nobody has used up anything.
+    if (wait.stored.isDeduplicated) await this.#settleOverdue(session);
+    return new AckWait({ ...wait, environment: this.#environment, session }).run();
   }
 
   /** Removes a subscription with what it holds. Rejects with COORDINATION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND. */

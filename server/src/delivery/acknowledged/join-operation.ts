@@ -53,10 +53,12 @@ function create(
   const { count } = draft.subscriptions;
   if (count >= maxNamedSubscriptions) throw tooManyNamedSubscriptions(draft.coordinationId, maxNamedSubscriptions);
   const { headSequence, oldestSequence } = draft.begin();
-  const record = { ...definition, name, createTimeMs: nowMs, secret: randomBytes(secretBytes).toString("base64url") };
   const { at } = definition.start;
   const resolved = at === "latest" ? headSequence : at === "earliest" ? oldestSequence - 1n : afterSequence;
-  draft.subscriptions.put(record, { throughSequence: String(resolved), claims: 0 });
+  const startSequence = String(resolved);
+  const secret = randomBytes(secretBytes).toString("base64url");
+  const record = { ...definition, name, createTimeMs: nowMs, secret, startSequence };
+  draft.subscriptions.put(record, { throughSequence: startSequence, claims: 0 });
   const actors = definition.agentId === "" ? [] : [definition.agentId];
   draft.changeHeader({}, { kind: "subscriptionCreated", actors, detail: name });
   return record;
