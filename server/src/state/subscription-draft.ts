@@ -122,8 +122,8 @@ export class SubscriptionDraft {
   /** Notes that a delivery was acknowledged, which is to be removed: when, and when it was made first. */
   noteAcknowledged({ name, agentId }: SubscriptionRecord, delivery: DeliveryRecord, nowMs: number): void {
     const { sequence, firstTimeMs: deliveredMs = nowMs } = delivery;
-    for (const placed of withAcknowledged(this.#rowsOf(name), [sequence, nowMs, deliveredMs]))
-      this.#place(name, placed);
+    const time = { acknowledgedMs: nowMs, deliveredMs };
+    for (const placed of withAcknowledged(this.#rowsOf(name), sequence, time)) this.#place(name, placed);
     const required = this.required(sequence);
     if (required === undefined || !required.agentIds.includes(agentId)) return;
     if (required.acknowledged.some(([each]) => each === agentId)) return;

@@ -43,7 +43,7 @@ export declare type SignalReceipt = Message<"coordination.v1.SignalReceipt"> & {
 
   /**
    * When it was acknowledged first through a named subscription of the agent; unset while it was not, or that is not known any more.
-   * Exact for the last 224 that the subscription acknowledged, and for agents in the signal's required_acks, of the last 1,000 signals
+   * Exact for the last 240 that the subscription acknowledged, and for agents in the signal's required_acks, of the last 1,000 signals
    * that had any; otherwise by when it had been acknowledged at the latest.
    *
    * @generated from field: google.protobuf.Timestamp acknowledged_time = 4;
