@@ -221,15 +221,17 @@ export class CoordinationObserver implements AsyncDisposable {
     return readReceipts({ client: signals, caller, coordinationId: this.coordinationId }, signal, options);
   }
 
-  /** Says why an agent was handed a signal, or was not. Throws NotFoundError while the coordination does not exist. */
+  /**
+   * Says why a signal was handed to a reader, an agent by its id or a named subscription, or was not. Throws NotFoundError while the
+   * coordination does not exist (COORDINATION_NOT_FOUND), or the subscription (SUBSCRIPTION_NOT_FOUND).
+   */
   async explainDelivery(
     sequence: bigint,
-    agentId: string,
+    reader: string | { readonly subscription: string },
     options: CallOptions = {},
   ): Promise<ExplainDeliveryResponse> {
     const { signals, caller } = this.#openEnvironment();
-    const reader = { case: "agentId", value: agentId } as const;
-    const request = { coordinationId: this.coordinationId, sequence, reader };
+    const request = { coordinationId: this.coordinationId, sequence, reader: readerOf(reader) };
     return caller.call((attempt) => signals.explainDelivery(request, attempt), options);
   }
 
@@ -326,4 +328,9 @@ export class CoordinationObserver implements AsyncDisposable {
     this.assertOpen();
     return this.#environment;
   }
+}
+
+function readerOf(reader: string | { readonly subscription: string }) {
+  if (typeof reader === "string") return { case: "agentId", value: reader } as const;
+  return { case: "subscription", value: reader.subscription } as const;
 }

@@ -13,6 +13,7 @@ import {
   requestExpression,
 } from "./requests/request-listener.js";
 import { type RequestInit, type RequestOptions, type RequestResult, requestSignal } from "./requests/request-signal.js";
+import { type RequireAckOptions, requiredAcksOf, sendAcknowledged } from "./sending/acknowledged-send.js";
 import { encodeAtomicBatch } from "./sending/atomic-batch.js";
 import { encodeSend } from "./sending/encode-send.js";
 import type {
@@ -32,7 +33,7 @@ import type { WaitConditionInit } from "./waits/wait-conditions.js";
 import { type WaitForOptions, type WaitResult, waitFor } from "./waits/wait-for.js";
 
 /** What a send takes beside its event. */
-export interface SendOptions extends SignalOptions {
+export interface SendOptions extends SignalOptions, RequireAckOptions {
   /**
    * Gives up: the send rejects with CancelledError. When it was on its way already, it may be stored all the same; repeat it
    * with the same `requestId` to find out.
@@ -45,6 +46,9 @@ export interface AbortOptions {
   /** Gives up, as in `SendOptions`. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** What a send of a whole signal takes beside it. */
+export interface SendSignalOptions extends AbortOptions, RequireAckOptions {}
 
 /** Heartbeats in one lease: two may fail before it runs out. */
 const heartbeatsPerLease = 3;
@@ -60,8 +64,12 @@ const defaultLeaseMs = 60_000;
  * so it is repeated safely when the server is away.
  *
  * Every send can throw: InvalidRequestError (also SIGNAL_TOO_LARGE, REQUEST_ID_REUSED), NotFoundError (an unknown
- * recipient), PreconditionError (the coordination is closed), ConflictError (`expectedSequence`), OverloadedError (also
- * when this session's queue is full: await earlier sends first), UnavailableError, TimeoutError, CancelledError.
+ * recipient), PreconditionError (the coordination is closed; with `requireAck` NO_RESPONDERS, nobody could acknowledge it and nothing
+ * is stored, and NOT_ACKNOWLEDGED, somebody has given it up), ConflictError (`expectedSequence`), OverloadedError (also
+ * when this session's queue is full: await earlier sends first), UnavailableError, TimeoutError (also REQUEST_TIMEOUT: its metadata names
+ * who is `missing`, and the `sequence` of the signal, which stays stored), CancelledError.
+ *
+ * A send with `requireAck` begins when those called before it are answered; those called after it do not wait for it.
  */
 export class CoordinationSession extends CoordinationObserver {
   /** The agent. */
@@ -103,9 +111,9 @@ export class CoordinationSession extends CoordinationObserver {
     return this.#sendEvent({ case: "interAgentMessage", value: event }, options);
   }
 
-  /** Sends a signal of any type. */
-  async send(outgoing: OutgoingSignal, options?: AbortOptions): Promise<SendResult> {
-    return this.#sendSignal(outgoing, options?.signal);
+  /** Sends a signal of any type; with `requireAck` resolves once the agents that are named have acknowledged it. */
+  send(outgoing: OutgoingSignal, options?: SendSignalOptions): Promise<SendResult> {
+    return this.#sendSignal(outgoing, options);
   }
 
   /**
@@ -209,15 +217,28 @@ export class CoordinationSession extends CoordinationObserver {
     return this.agentId;
   }
 
-  async #sendEvent(event: SignalEventInit, options: SendOptions | undefined): Promise<SendResult> {
+  #sendEvent(event: SignalEventInit, options: SendOptions | undefined): Promise<SendResult> {
     if (options === undefined) return this.#sendSignal({ event }, undefined);
-    const { signal, ...rest } = options;
-    return this.#sendSignal({ ...rest, event }, signal);
+    const { signal, requireAck, timeoutMs, ...rest } = options;
+    return this.#sendSignal({ ...rest, event }, { signal, requireAck, timeoutMs });
   }
 
-  #sendSignal(outgoing: OutgoingSignal, signal: AbortSignal | undefined): Promise<SendResult> {
-    this.assertOpen();
-    return this.#sender.send(encodeSend(this, outgoing), signal);
+  // No async function: that would make more promises for every signal.
+  #sendSignal(outgoing: OutgoingSignal, options: SendSignalOptions | undefined): Promise<SendResult> {
+    try {
+      this.assertOpen();
+      if (options !== undefined && requiredAcksOf(options).length > 0) return this.#sendAcknowledged(outgoing, options);
+      return this.#sender.send(encodeSend(this, outgoing), options?.signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #sendAcknowledged(outgoing: OutgoingSignal, options: SendSignalOptions): Promise<SendResult> {
+    const { signals: client, caller, clock } = this.#environment;
+    return this.#afterSends(options.signal, (signal) =>
+      sendAcknowledged({ client, caller, clock }, this, outgoing, { ...options, signal }),
+    );
   }
 
   /** Runs a call that can take long once earlier sends are answered; it is given up with the session. */

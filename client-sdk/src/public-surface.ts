@@ -73,7 +73,12 @@ export {
   type ListCoordinationsOptions,
 } from "./coordination-client.js";
 export { CoordinationObserver } from "./coordination-observer.js";
-export { type AbortOptions, CoordinationSession, type SendOptions } from "./coordination-session.js";
+export {
+  type AbortOptions,
+  CoordinationSession,
+  type SendOptions,
+  type SendSignalOptions,
+} from "./coordination-session.js";
 export {
   AccessDeniedError,
   AckExpiredError,
@@ -116,6 +121,7 @@ export {
   RequestListener,
 } from "./requests/request-listener.js";
 export type { RequestInit, RequestOptions, RequestResult } from "./requests/request-signal.js";
+export type { RequireAckOptions } from "./sending/acknowledged-send.js";
 export type {
   AgentCompletedInit,
   AgentInitializedInit,

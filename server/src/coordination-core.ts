@@ -8,8 +8,9 @@ import { FilterExpressionCompiler } from "./model/filter-expression.js";
 import { SignalExpressionCompiler } from "./model/signal-expression.js";
 import { compileSignalTransform } from "./model/transform/signal-transform.js";
 import type { ValidationPolicy } from "./registry/agent-validation.js";
-import { procedures, registerServices, serviceInterceptors } from "./rpc/routes.js";
+import { procedures, registerServices, serviceInterceptors, services } from "./rpc/routes.js";
 import { RequestValidator } from "./rpc/validate-request.js";
+import { warmUpRules } from "./rpc/warm-up-rules.js";
 import { SignalCoordinator } from "./signal-coordinator.js";
 import { FailStopStore } from "./store/fail-stop-store.js";
 import { openStore as openStoreByUrl } from "./store/open-store.js";
@@ -40,6 +41,8 @@ export interface CoordinationCore {
   readonly routes: (router: ConnectRouter) => void;
   /** From now on tells the listener whether the store answers. What is stored in this process always does. */
   watchAvailability(listener: (isAvailable: boolean) => void): void;
+  /** Soon makes ready what first calls would otherwise wait for; to be called when the server listens. */
+  warmUp(): void;
   /** Refuses changes and ends subscriptions, each with its last checkpoint. */
   drain(): void;
   /** Makes what was accepted durable and closes the store; call it when no call is open any more. */
@@ -88,6 +91,7 @@ export async function openCoordinationCore(
     compileTransform: (transform: SignalTransform | undefined) => transform && compile(transform),
     expressions,
   };
+  let stopWarmUp = (): void => undefined;
   return {
     metrics,
     coordinator,
@@ -100,7 +104,13 @@ export async function openCoordinationCore(
         listener(isAvailable);
       });
     },
-    drain: () => coordinator.drain(),
+    warmUp: () => {
+      stopWarmUp = warmUpRules(validator, services);
+    },
+    drain: () => {
+      stopWarmUp();
+      coordinator.drain();
+    },
     close: async () => {
       await coordinator.close();
       await store.close();

@@ -1,7 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { serverFlags, variableOf } from "./server-flags.js";
-import { openMaintenance } from "./store/open-maintenance.js";
-import type { InspectionReport } from "./store/store-maintenance.js";
+import type { InspectionReport, StoreMaintenance } from "./store/store-maintenance.js";
 
 /** What a maintenance command says, and the exit code it ends with. */
 export interface MaintenanceOutput {
@@ -83,7 +82,7 @@ function createProgram(
 
 function doctor(store: string, asJson: boolean): MaintenanceRun {
   return async ({ write, progress }) => {
-    const report = await openMaintenance(store).inspect((rowCount) => progress(`${rowCount} rows read`));
+    const report = await (await maintenanceOf(store)).inspect((rowCount) => progress(`${rowCount} rows read`));
     write(asJson ? jsonReport(report) : textReport(report));
     return report.damages.length === 0 ? 0 : 1;
   };
@@ -91,7 +90,7 @@ function doctor(store: string, asJson: boolean): MaintenanceRun {
 
 function backup(store: string, directory: string): MaintenanceRun {
   return async ({ write }) => {
-    await openMaintenance(store).backup(directory);
+    await (await maintenanceOf(store)).backup(directory);
     write(
       `backed up ${store} to ${directory}; restore it with: coordination-server restore ${directory} --store lmdb:NEW_DIRECTORY\n`,
     );
@@ -101,12 +100,18 @@ function backup(store: string, directory: string): MaintenanceRun {
 
 function restore(store: string, directory: string | undefined): MaintenanceRun {
   return async ({ write }) => {
-    const maintenance = openMaintenance(store);
+    const maintenance = await maintenanceOf(store);
     const count = directory === undefined ? await maintenance.renewEpochs() : await maintenance.restore(directory);
     const from = directory === undefined ? "" : ` from ${directory}`;
     write(`restored ${store}${from}: ${count} coordinations, each with a new epoch; old cursors get EPOCH_CHANGED\n`);
     return 0;
   };
+}
+
+/** Loads the work on stores only when there is some: a server starts sooner without it. */
+async function maintenanceOf(store: string): Promise<StoreMaintenance> {
+  const { openMaintenance } = await import("./store/open-maintenance.js");
+  return openMaintenance(store);
 }
 
 function textReport(report: InspectionReport): string {

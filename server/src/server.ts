@@ -38,6 +38,7 @@ export async function startServer(
     throw error;
   });
   health.setServing(true);
+  core.warmUp();
   let stopped: Promise<void> | undefined;
   core.watchAvailability((isAvailable) => health.setServing(isAvailable && stopped === undefined));
   return {

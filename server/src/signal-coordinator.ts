@@ -1,5 +1,5 @@
 import { uuidv7 } from "uuidv7";
-import { type AppendOutcome, appendRequest } from "./coordination/append-signals.js";
+import { type AppendOutcome, appendChecked } from "./coordination/append-signals.js";
 import { closeCoordination, deleteCoordination } from "./coordination/coordination-lifecycle.js";
 import { HistoryTrimmer } from "./coordination/history-trimmer.js";
 import {
@@ -25,11 +25,13 @@ import { type WaitGraph, waitGraphOf } from "./coordination/waits/wait-graph.js"
 import { type WaitWorld, worldOfSession } from "./coordination/waits/wait-world.js";
 import { AcknowledgedSubscriptions } from "./delivery/acknowledged/acknowledged-subscriptions.js";
 import { LeaseClock } from "./delivery/acknowledged/lease-clock.js";
+import type { NamedVerdict } from "./delivery/acknowledged/named-verdicts.js";
+import type { RequiredAcks } from "./delivery/acknowledged/required-acks.js";
 import { SubscriptionMatchers } from "./delivery/acknowledged/subscription-matcher.js";
 import type { StretchVerdict } from "./delivery/delivery-verdict.js";
 import { placeOf, type SignalPlace, signalAtSequence, signalWithId } from "./delivery/find-signal.js";
 import { type HistoryPage, type HistoryPageRequest, readHistoryPage } from "./delivery/history.js";
-import { type ReceiptEnvironment, type Receipts, receiptsOf, verdictsOn } from "./delivery/receipts.js";
+import { judgedSignal, type ReceiptEnvironment, type Receipts, receiptsOf, verdictsOn } from "./delivery/receipts.js";
 import { type ReplayBatch, type ReplayRequest, replaySignals } from "./delivery/replay.js";
 import { SignalView } from "./delivery/signal-view.js";
 import { type SubscriptionRequest, Subscriptions } from "./delivery/subscriptions.js";
@@ -98,6 +100,17 @@ export interface SignalCoordinatorOptions {
   readonly onBackgroundError: (error: unknown) => void;
   /** Told once when the store has failed in a way that the process must not survive. */
   readonly onFatal: (error: unknown) => void;
+}
+
+/** Whose deliveries to explain. */
+export type SignalReaderName = { readonly agentId: string } | { readonly subscription: string };
+
+/** What became of a signal on its way to a reader. */
+export interface ExplainedDelivery {
+  readonly place: SignalPlace;
+  /** At the subscriptions that have no name. */
+  readonly verdicts: readonly StretchVerdict[];
+  readonly named: readonly NamedVerdict[];
 }
 
 /** Which journal records of a coordination to read. */
@@ -196,6 +209,24 @@ export class SignalCoordinator {
     const [outcome] = await this.sendEach([signal]);
     if (outcome?.stored === undefined) throw outcome?.error;
     return outcome.stored;
+  }
+
+  /**
+   * Stores one signal and waits until agents have acknowledged it; repeated with the same request_id, goes on waiting. Throws what
+   * refuses the signal, NO_RESPONDERS, TOO_MANY_WAITS, and what `AckWait.run` rejects with: then it is stored.
+   */
+  sendAcknowledged(signal: PreparedSignal, required: RequiredAcks, abort: AbortSignal): Promise<StoredSignal> {
+    this.#checkTakesChanges();
+    const { coordinationId, type } = signal.facts;
+    return this.#waits.hold(coordinationId, async (session) => {
+      const append = appendChecked(signal, this.#validation, (draft, stored) =>
+        this.#acknowledged.requireAcks(draft, stored, required.agentIds),
+      );
+      const stored = await this.#directory.execute(coordinationId, append);
+      if (!stored.isDeduplicated) this.#options.metrics.signalSent(type, 1);
+      await this.#acknowledged.whenAcknowledged(session, { ...required, stored, abort });
+      return stored;
+    });
   }
 
   /** Stores signals of any coordinations, each for itself; those of one coordination keep their order. */
@@ -393,7 +424,9 @@ export class SignalCoordinator {
     this.#checkTakesChanges();
     const { coordinationId } = signal.facts;
     return this.#waits.hold(coordinationId, async (session) => {
-      const append = appendRequest(signal, this.#validation, (draft) => checkResponders(draft, signal.signal));
+      const append = appendChecked(signal, this.#validation, (draft, { isDeduplicated }) => {
+        if (!isDeduplicated) checkResponders(draft, signal.signal);
+      });
       const request = await this.#directory.execute(coordinationId, append);
       if (!request.isDeduplicated) this.#options.metrics.signalSent(signal.facts.type, 1);
       const call = new OpenRequest({ environment: this.#waitEnvironment, session, request, timeoutMs, abort });
@@ -433,16 +466,30 @@ export class SignalCoordinator {
     });
   }
 
-  /** What an agent's subscriptions made of a signal, as far as it is in history. Throws COORDINATION_NOT_FOUND. */
+  /**
+   * What a reader's subscriptions made of a signal. Of one that has left the history, what named ones keep of it. Throws
+   * COORDINATION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND, FILTER_BUDGET_EXCEEDED.
+   */
   explainDelivery(
     coordinationId: string,
-    { sequence, agentId }: { readonly sequence: bigint; readonly agentId: string },
-  ): Promise<{ readonly place: SignalPlace; readonly verdicts: readonly StretchVerdict[] }> {
+    { sequence, reader }: { readonly sequence: bigint; readonly reader: SignalReaderName },
+  ): Promise<ExplainedDelivery> {
     return this.look(coordinationId, async ({ session, header }) => {
       const place = placeOf(header, sequence);
-      if (place !== "inHistory") return { place, verdicts: [] };
-      const entry = await signalAtSequence(this.#reader, header, sequence);
-      return { place, verdicts: verdictsOn(this.#receiptEnvironment, session, { entry, agentId }) };
+      if (place === "rolledBack" || place === "notSent") return { place, verdicts: [], named: [] };
+      const judged =
+        place === "inHistory"
+          ? judgedSignal(this.#options, await signalAtSequence(this.#reader, header, sequence))
+          : undefined;
+      const signal = { sequence, judged };
+      if ("subscription" in reader) {
+        const verdict = await this.#acknowledged.explain(session, reader.subscription, signal);
+        return { place, verdicts: [], named: verdict === undefined ? [] : [verdict] };
+      }
+      const { agentId } = reader;
+      const named = this.#acknowledged.explainForAgent(session, agentId, signal);
+      const verdicts = judged === undefined ? [] : verdictsOn(this.#options, session, { judged, agentId });
+      return { place, verdicts, named };
     });
   }
 
@@ -500,7 +547,7 @@ export class SignalCoordinator {
 
   get #receiptEnvironment(): ReceiptEnvironment {
     const { expressions, outgoing } = this.#options;
-    return { reader: this.#reader, expressions, outgoing };
+    return { reader: this.#reader, expressions, outgoing, acknowledged: this.#acknowledged };
   }
 
   #handedOut(entry: LogEntry): LogEntry {

@@ -168,23 +168,26 @@ describe("a named subscription in order of priority", () => {
   test.each([
     { maxOutstanding: 10, levels: [HIGH, NORMAL, LOW], shares: [0, 800, 100, 100] },
     { maxOutstanding: 1_000, levels: [CONTROL, HIGH, NORMAL, LOW], shares: [700, 100, 100, 100] },
-  ])("lets none starve: where $maxOutstanding may be outstanding, the first 1,000 are $shares of the levels", async (parts) => {
-    await using running = await start();
-    const { client } = running;
-    const { maxOutstanding, levels, shares } = parts;
-    for (const level of levels) await sendMany(client, 1_500, level);
-    using consumer = byPriority(client, { maxOutstanding });
-    const got: Priority[] = [];
-    while (got.length < 1_000) {
-      const { value } = await consumer.until("batch");
-      got.push(...value.signals.map(({ priority }) => priority));
-      await acknowledge(client, ...value.deliveries.map(({ deliveryId }) => ({ deliveryId })));
-    }
-    const first = got.slice(0, 1_000);
-    const counts = [CONTROL, HIGH, NORMAL, LOW].map((level) => first.filter((each) => each === level).length);
-    expect(counts).toEqual(shares);
-    consumer.cancel();
-  });
+  ])(
+    "lets none starve: where $maxOutstanding may be outstanding, the first 1,000 are $shares of the levels",
+    async (parts) => {
+      await using running = await start();
+      const { client } = running;
+      const { maxOutstanding, levels, shares } = parts;
+      for (const level of levels) await sendMany(client, 1_500, level);
+      using consumer = byPriority(client, { maxOutstanding });
+      const got: Priority[] = [];
+      while (got.length < 1_000) {
+        const { value } = await consumer.until("batch");
+        got.push(...value.signals.map(({ priority }) => priority));
+        await acknowledge(client, ...value.deliveries.map(({ deliveryId }) => ({ deliveryId })));
+      }
+      const first = got.slice(0, 1_000);
+      const counts = [CONTROL, HIGH, NORMAL, LOW].map((level) => first.filter((each) => each === level).length);
+      expect(counts).toEqual(shares);
+      consumer.cancel();
+    },
+  );
 
   test("delivers again on its level what was refused, redriven or left by a consumer that is gone", async () => {
     await using running = await start();

@@ -67,6 +67,52 @@ describe.each(connections)("acknowledged subscriptions by %s", (_, connect) => {
     return { asker: client.coordination(id, { agentId: "asker" }), first: worker(), second: worker() };
   }
 
+  test("a send that requires acknowledgements resolves when the agents that it names have done the work", async () => {
+    const { asker, first } = agents();
+    const done: string[] = [];
+    await using worker = first.work({ subscription: "tasks" }, ({ event }) => {
+      done.push(event.case ?? "");
+    });
+    await worker.ready();
+    const earlier = asker.message({ messageType: "task" });
+    const event = { case: "agentCompleted", value: {} } as const;
+    const sent = await asker.send({ event }, { requireAck: ["worker"], timeoutMs: 60_000 });
+    expect((await earlier).sequence).toBe(1n);
+    expect(sent).toMatchObject({ sequence: 2n, deduplicated: false, timestamp: expect.any(Date) });
+    expect(done).toEqual(["interAgentMessage", "agentCompleted"]);
+    const again = await asker.message({ messageType: "task" }, { requireAck: ["worker"], requestId: "r" });
+    expect(await asker.message({ messageType: "task" }, { requireAck: ["worker"], requestId: "r" })).toEqual({
+      ...again,
+      deduplicated: true,
+    });
+  });
+
+  test("a send that nobody acknowledges says who has not, or will not, and where its signal is", async () => {
+    const { asker, first } = agents();
+    const task = { messageType: "task" };
+    await expect(asker.message(task, { requireAck: ["worker"] })).rejects.toMatchObject({
+      name: "PreconditionError",
+      reason: "NO_RESPONDERS",
+    });
+    await first.createSubscription({ subscription: "tasks", ack: eager });
+    await expect(asker.message(task, { requireAck: ["worker"], timeoutMs: 20 })).rejects.toMatchObject({
+      name: "TimeoutError",
+      reason: "REQUEST_TIMEOUT",
+      metadata: { missing: "worker", sequence: "1" },
+    });
+    await using worker = first.work({ subscription: "tasks", ack: eager }, ({ delivery }) => delivery.reject("no"));
+    await worker.ready();
+    const refused = asker.message(task, { requireAck: ["worker"] });
+    await expect(refused).rejects.toBeInstanceOf(PreconditionError);
+    await expect(refused).rejects.toMatchObject({ reason: "NOT_ACKNOWLEDGED", metadata: { agents: "worker" } });
+    await expect(asker.message(task, { timeoutMs: 20 })).rejects.toMatchObject({ reason: "INVALID_REQUEST" });
+    const abort = new AbortController();
+    abort.abort();
+    await expect(asker.message(task, { requireAck: ["worker"], signal: abort.signal })).rejects.toMatchObject({
+      name: "CancelledError",
+    });
+  });
+
   test("two workers share the work, each signal is done once, and nothing is left", async () => {
     const { asker, first, second } = agents();
     const done: bigint[] = [];
@@ -116,6 +162,27 @@ describe.each(connections)("acknowledged subscriptions by %s", (_, connect) => {
     const unknown = asker.redriveDeadLetters({ subscription: "tasks", sequences: [2n] });
     await expect(unknown).rejects.toMatchObject({ name: "NotFoundError", reason: "SIGNAL_NOT_FOUND" });
     expect(await asker.redriveDeadLetters()).toBe(1n);
+  });
+
+  test("by priority the most urgent of what waits comes first, and who says another order is refused", async () => {
+    const { asker, first, second } = agents();
+    const options = { subscription: "tasks", order: "priority", ack: { maxOutstanding: 1 } } as const;
+    await first.createSubscription(options);
+    for (const priority of ["low", "normal", "high", "control"] as const) {
+      await asker.message({ messageType: priority }, { priority });
+    }
+    await using subscription = first.subscribe(options);
+    const types: string[] = [];
+    while (types.length < 4) {
+      const [signal] = await take(subscription, 1);
+      types.push(signal?.event.case === "interAgentMessage" ? signal.event.value.messageType : "");
+      await signal?.delivery.ack();
+    }
+    // There is room for one of the others beside the one that is exempt: they come together.
+    expect(types).toEqual(["control", "high", "normal", "low"]);
+    await expect(second.subscribe({ ...options, order: "sequence" }).ready()).rejects.toMatchObject({
+      reason: "SUBSCRIPTION_CONFLICT",
+    });
   });
 
   test("what a consumer leaves behind goes to another one, and counts as an attempt", async () => {

@@ -1,4 +1,4 @@
-import { Priority } from "@coordination-signals/proto/coordination/v1/signal";
+import type { Priority } from "@coordination-signals/proto/coordination/v1/signal";
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { levelOf, priorityLevels } from "../../server/src/model/priority-level.js";

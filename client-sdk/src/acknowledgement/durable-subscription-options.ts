@@ -13,7 +13,12 @@ import {
 } from "../signals/signal-filter.js";
 import type { SignalEventCase } from "../signals/typed-signal.js";
 import { orderFrom, type SubscribeOptions, subscribeRequests } from "../subscription/subscribe-options.js";
-import { type DeliveryOrder, type StreamStart, type SubscriptionStart, streamStartFrom } from "../subscription/subscription-start.js";
+import {
+  type DeliveryOrder,
+  type StreamStart,
+  type SubscriptionStart,
+  streamStartFrom,
+} from "../subscription/subscription-start.js";
 import { type AckOptions, ackPolicyFrom } from "./ack-policy.js";
 
 /** What fixes a durable subscription. Whoever names it again must say the same, or leave `from` out. */

@@ -37,6 +37,7 @@ export type ServerErrorReason =
   | "NO_RESPONDERS"
   | "ACK_EXPIRED"
   | "NOT_DELIVERED"
+  | "NOT_ACKNOWLEDGED"
   | "SUBSCRIPTION_CONFLICT"
   | "SEQUENCE_CONFLICT"
   | "DEADLOCK"

@@ -14,6 +14,8 @@ export interface SignalReceipt {
   readonly agentId: string;
   /** When it was handed to a subscription of the agent; `undefined` while it was not. */
   readonly delivered: Date | undefined;
+  /** When it was acknowledged through a named subscription of the agent; `undefined` while it was not, or that is not known. */
+  readonly acknowledged: Date | undefined;
   /** When the agent's first reply was accepted; `undefined` while there is none. */
   readonly replied: Date | undefined;
   /** The agent's first reply; `undefined` while there is none. */
@@ -62,10 +64,12 @@ export async function readReceipts(
   }
 }
 
-function receiptFrom({ agentId, deliveredTime, repliedTime, replySequence }: SignalReceiptMessage): SignalReceipt {
+function receiptFrom(message: SignalReceiptMessage): SignalReceipt {
+  const { agentId, deliveredTime, acknowledgedTime, repliedTime, replySequence } = message;
   return {
     agentId,
     delivered: dateOf(deliveredTime),
+    acknowledged: dateOf(acknowledgedTime),
     replied: dateOf(repliedTime),
     replySequence: replySequence === 0n ? undefined : replySequence,
   };

@@ -2,7 +2,7 @@ import { Priority } from "@coordination-signals/proto/coordination/v1/signal";
 import { priorityFromName } from "../signals/signal-priority.js";
 import { FieldWriter } from "./field-writer.js";
 import type { OutgoingSignal, Sender, SignalEventInit, SignalOptions } from "./outgoing-signal.js";
-import { newRequestId } from "./request-ids.js";
+import { newRequestIdBytes } from "./request-ids.js";
 
 /*
  * Encodes signals without making messages of them first, in a fifth of the time that takes. Invariant: the bytes are those of
@@ -36,7 +36,8 @@ export function encodePlainSignal(sender: Sender, signal: OutgoingSignal): Uint8
   if (priorityNumber !== Priority.UNSPECIFIED) number(32, priorityNumber);
   if (correlationId !== undefined) text(42, correlationId);
   if (metadata !== undefined) writeMetadata(metadata);
-  text(58, requestId ?? newRequestId());
+  if (requestId === undefined) presentBytes(58, newRequestIdBytes());
+  else text(58, requestId);
   if (expectedSequence !== undefined) {
     writer.number(64);
     writer.uint64(expectedSequence);
@@ -159,6 +160,12 @@ function text(tag: number, value: string): void {
 function presentText(tag: number, value: string): void {
   writer.number(tag);
   writer.text(value);
+}
+
+function presentBytes(tag: number, value: Uint8Array): void {
+  writer.number(tag);
+  writer.number(value.length);
+  writer.bytes(value);
 }
 
 function boolean(tag: number, value: boolean | undefined): void {

@@ -1,5 +1,8 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import type { BatchSendSignalsResult } from "@coordination-signals/proto/coordination/v1/signal_service";
+import type {
+  BatchSendSignalsResult,
+  SendSignalResponse,
+} from "@coordination-signals/proto/coordination/v1/signal_service";
 import { type CoordinationClientError, InternalError } from "../errors/coordination-client-error.js";
 import { errorFromStatus } from "../errors/error-from-status.js";
 
@@ -24,7 +27,18 @@ export type SendOutcome = SendResult | CoordinationClientError;
 export function sendOutcomeFrom({ result }: BatchSendSignalsResult): SendOutcome {
   if (result.case === "error") return errorFromStatus(result.value);
   if (result.case === undefined) return unexpected("the answer has neither a response nor an error for a signal");
-  const { signalId, sequence, timestamp, deduplicated, epoch } = result.value;
+  return placeFrom(result.value);
+}
+
+/** Reads where a signal was stored. Throws InternalError. */
+export function sendResultFrom(response: SendSignalResponse): SendResult {
+  const outcome = placeFrom(response);
+  if (outcome instanceof InternalError) throw outcome;
+  return outcome;
+}
+
+function placeFrom(response: SendSignalResponse): SendResult | InternalError {
+  const { signalId, sequence, timestamp, deduplicated, epoch } = response;
   if (timestamp === undefined) return unexpected("the answer to a send has no timestamp");
   return { signalId, sequence, timestamp: timestampDate(timestamp), deduplicated, epoch };
 }

@@ -7,7 +7,7 @@ import type { CancelTimer, Clock } from "../time/clock.js";
 import { type BatchAnswer, isError } from "./batch-results.js";
 import { DeliverAgainError } from "./deliver-again-error.js";
 import type { EncodedSend } from "./encode-send.js";
-import { PendingSend, type PendingSendOptions } from "./pending-send.js";
+import { PendingSend, type SendWaiter } from "./pending-send.js";
 import type { OutgoingBatch, SendPipeline } from "./send-pipeline.js";
 import { SendQueue } from "./send-queue.js";
 import type { SendResult } from "./send-result.js";
@@ -48,8 +48,6 @@ interface Repetition {
   readonly delayMs: number;
 }
 
-type Treatment = Pick<PendingSendOptions, "atomic" | "resolve" | "reject">;
-
 interface BatchInFlight {
   readonly sends: readonly PendingSend[];
   /** Gives up what is on its way of it now. */
@@ -80,7 +78,7 @@ export class SignalSender implements OpenResource {
   /** Sends a signal and resolves with its answer once it is durable. */
   send(send: EncodedSend, signal: AbortSignal | undefined): Promise<SendResult> {
     return new Promise((resolve, reject) => {
-      this.#enqueue([send], signal, { atomic: false, resolve: ([result]) => resolve(result as SendResult), reject });
+      this.#enqueue([send], signal, { atomic: false, resolve, reject });
     });
   }
 
@@ -122,17 +120,12 @@ export class SignalSender implements OpenResource {
     return [...inFlight, ...this.#queue.waiting].filter((send) => !send.settled);
   }
 
-  #enqueue(sends: readonly EncodedSend[], signal: AbortSignal | undefined, treatment: Treatment): void {
+  #enqueue(sends: readonly EncodedSend[], signal: AbortSignal | undefined, waiter: SendWaiter): void {
     if (this.#closing !== undefined) throw clientClosedError();
     if (signal?.aborted) throw cancelledError(signal);
-    const onSettled = (settled: PendingSend) => {
-      signal?.removeEventListener("abort", onAbort);
-      this.#forget(settled);
-    };
-    const pending = new PendingSend(sends, { ...treatment, order: this.#nextOrder, onSettled });
-    const onAbort = () => this.#cancel(pending, signal);
+    const pending = new PendingSend(sends, this.#nextOrder, waiter, this.#forget);
     this.#assertRoom(pending);
-    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal !== undefined) pending.listenTo(signal, () => this.#cancel(pending, signal));
     this.#nextOrder += 1;
     this.#queuedSignals += sends.length;
     this.#queuedBytes += pending.bytes;
@@ -156,16 +149,15 @@ export class SignalSender implements OpenResource {
     });
   }
 
-  #forget(settled: PendingSend): void {
+  readonly #forget = (settled: PendingSend): void => {
     this.#queuedSignals -= settled.sends.length;
     this.#queuedBytes -= settled.bytes;
     this.#unanswered -= 1;
     if (this.#unanswered === 0) this.#options.open.remove(this);
-  }
+  };
 
   // A batch in flight goes on for the others in it, and is given up with the last of them.
-  #cancel(pending: PendingSend, signal: AbortSignal | undefined): void {
-    if (signal === undefined) return;
+  #cancel(pending: PendingSend, signal: AbortSignal): void {
     const error = cancelledError(signal);
     pending.fail(error);
     this.#queue.removeSettled();
@@ -251,10 +243,10 @@ export class SignalSender implements OpenResource {
     const repetitions: Repetition[] = [];
     let next = 0;
     for (const send of pending) {
-      const own = outcomes.slice(next, next + send.sends.length);
+      const first = next;
       next += send.sends.length;
-      const error = hasErrors ? own.find(isError) : undefined;
-      if (error === undefined) send.succeed(own as readonly SendResult[]);
+      const error = hasErrors ? outcomes.slice(first, next).find(isError) : undefined;
+      if (error === undefined) send.succeed(outcomes, first);
       else repetitions.push(...this.#repeatOrFail(send, error));
     }
     return repetitions;
@@ -300,7 +292,9 @@ function outgoing(pending: readonly PendingSend[]): OutgoingBatch {
   const [first] = pending;
   // An atomic batch travels alone.
   if (first !== undefined && pending.length === 1) return { sends: first.sends, atomic: first.atomic };
-  return { sends: pending.flatMap(({ sends }) => sends), atomic: false };
+  const sends: EncodedSend[] = [];
+  for (const each of pending) sends.push(...each.sends);
+  return { sends, atomic: false };
 }
 
 function giveUp(batch: BatchInFlight, error: CoordinationClientError): void {

@@ -51,21 +51,20 @@ export function appendAtomically(
 }
 
 /**
- * Appends a signal that asks for a reply, if somebody can be expected to give one: `checkResponders` throws when nobody can. One
- * that was stored before is answered as it is.
+ * Appends a signal and has it checked, or noted, in the same commit: what `check` throws takes the signal back. It is called too with
+ * one that was stored before, which is answered as it is.
  */
-export function appendRequest(
+export function appendChecked(
   signal: PreparedSignal,
   validation: AgentValidationOptions,
-  checkResponders: (draft: Draft) => void,
+  check: (draft: Draft, stored: StoredSignal) => void,
 ): Operation<StoredSignal> {
   return {
     requestKeys: requestKeysOf([signal]),
     signalCount: 1,
     run: (draft) => {
       const stored = append(draft, signal, validation);
-      // What it throws takes the signal back.
-      if (!stored.isDeduplicated) checkResponders(draft);
+      check(draft, stored);
       return stored;
     },
   };

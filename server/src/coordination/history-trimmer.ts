@@ -194,6 +194,7 @@ function trimOperation({ seen, leaving, through, retiring, nowMs }: TrimStep): O
       if (header?.epoch !== seen.epoch || header.trimmedThroughSequence !== seen.trimmedThroughSequence) return 0;
       const buried = retiring.bury(draft, nowMs());
       if (buried === undefined) return 0;
+      draft.subscriptions.forgetRequired(through);
       const initializedSequenceOf = (agentId: string): string | undefined => {
         const sequence = draft.agent(agentId)?.initializedSequence;
         return sequence !== undefined && BigInt(sequence) <= through ? sequence : undefined;

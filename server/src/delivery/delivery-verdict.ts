@@ -1,10 +1,8 @@
-import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import { type SignalFilter, SignalFilterSchema } from "@coordination-signals/proto/coordination/v1/signal";
 import type { FilterExpressionCompiler } from "../model/filter-expression.js";
 import type { LogEntry } from "../model/log-entry.js";
-import { type CompiledFilter, compileSignalFilter } from "../model/signal-filter.js";
 import type { ReadingRecord, StretchRecord } from "../state/agent-reading.js";
 import { concerns } from "../state/reader-index.js";
+import { failedFilterPart } from "./filter-part.js";
 
 /** What one subscription made of a signal. */
 export type DeliveryVerdict =
@@ -82,37 +80,8 @@ export class DeliveryJudge {
 
   #failedPart(filter: string): string | undefined {
     if (!this.#failedParts.has(filter)) {
-      const message = fromBinary(SignalFilterSchema, Buffer.from(filter, "base64"));
-      this.#failedParts.set(filter, failedPart(message, this.#signal.handedOut, this.#expressions));
+      this.#failedParts.set(filter, failedFilterPart(filter, this.#signal.handedOut, this.#expressions));
     }
     return this.#failedParts.get(filter);
   }
-}
-
-/** The first part of a filter that does not match, by its name; undefined when all do. */
-function failedPart(
-  filter: SignalFilter,
-  { signal }: LogEntry,
-  expressions: FilterExpressionCompiler,
-): string | undefined {
-  for (const [name, part] of partsOf(filter)) {
-    const alone: CompiledFilter = compileSignalFilter(create(SignalFilterSchema, part), expressions);
-    if (!alone.matches(signal)) return name;
-  }
-  return undefined;
-}
-
-type FilterPart = MessageInitShape<typeof SignalFilterSchema>;
-
-function partsOf(filter: SignalFilter): readonly (readonly [name: string, part: FilterPart])[] {
-  const { signalTypes, senderAgentIds, minPriority, metadata, afterTime, beforeTime, expression } = filter;
-  return [
-    ["signal_types", { signalTypes }],
-    ["min_priority", { minPriority }],
-    ...(afterTime === undefined ? [] : [["after_time", { afterTime }] as const]),
-    ...(beforeTime === undefined ? [] : [["before_time", { beforeTime }] as const]),
-    ["sender_agent_ids", { senderAgentIds }],
-    ...Object.entries(metadata).map(([key, value]) => [`metadata.${key}`, { metadata: { [key]: value } }] as const),
-    ["expression", { expression }],
-  ];
 }

@@ -7,7 +7,10 @@ import type { CompiledTransform } from "../model/transform/signal-transform.js";
 import type { LogReader } from "../state/log-reader.js";
 import { readLogAfter } from "../state/read-log.js";
 import type { SessionState } from "../state/session-state.js";
-import { DeliveryJudge, type StretchVerdict } from "./delivery-verdict.js";
+import { sequenceKey } from "../state/subscription-record.js";
+import type { AcknowledgedSubscriptions } from "./acknowledged/acknowledged-subscriptions.js";
+import { earliest } from "./acknowledged/named-verdicts.js";
+import { DeliveryJudge, type JudgedSignal, type StretchVerdict } from "./delivery-verdict.js";
 
 /** What receipts are made with. */
 export interface ReceiptEnvironment {
@@ -15,12 +18,14 @@ export interface ReceiptEnvironment {
   readonly expressions: FilterExpressionCompiler;
   /** What the server makes of every signal that it hands out; undefined leaves them as they are. */
   readonly outgoing: CompiledTransform | undefined;
+  readonly acknowledged: AcknowledgedSubscriptions;
 }
 
 /** What became of a signal at one agent. Times are in milliseconds on the wall clock. */
 export interface Receipt {
   readonly agentId: string;
   readonly deliveredMs: number | undefined;
+  readonly acknowledgedMs: number | undefined;
   readonly reply: { readonly sequence: bigint; readonly timeMs: number } | undefined;
 }
 
@@ -39,27 +44,38 @@ export async function receiptsOf(
   entry: LogEntry,
 ): Promise<Receipts> {
   const { replies, throughSequence } = await repliesTo(environment.reader, session, entry);
-  const judge = judgeOf(environment, entry);
-  const agentIds = new Set([...recipientsOf(session, entry), ...replies.keys()]);
-  const receipts = [...agentIds].sort().map((agentId) => ({
-    agentId,
-    deliveredMs: judge.deliveredMs(agentId, session.readings.of(agentId)),
-    reply: replies.get(agentId),
-  }));
+  const judge = new DeliveryJudge(judgedSignal(environment, entry), environment.expressions);
+  const named = environment.acknowledged.receipts(session, entry);
+  const required = session.named.required.get(sequenceKey(entry.sequence))?.agentIds ?? [];
+  const agentIds = new Set([...recipientsOf(session, entry), ...required, ...replies.keys()]);
+  const receipts = [...agentIds].sort().map((agentId) => {
+    const { deliveredMs, acknowledgedMs } = named.of(agentId);
+    const readMs = judge.deliveredMs(agentId, session.readings.of(agentId));
+    return {
+      agentId,
+      deliveredMs: earliest([deliveredMs, readMs]),
+      acknowledgedMs,
+      reply: replies.get(agentId),
+    };
+  });
   return { entry, receipts, throughSequence };
 }
 
-/** What each subscription of an agent that is known made of a signal. Throws FILTER_BUDGET_EXCEEDED. */
+/** What each subscription of an agent without a name, that is known, made of a signal. Throws FILTER_BUDGET_EXCEEDED. */
 export function verdictsOn(
-  environment: Omit<ReceiptEnvironment, "reader">,
+  { expressions }: Pick<ReceiptEnvironment, "expressions">,
   session: SessionState,
-  { entry, agentId }: { readonly entry: LogEntry; readonly agentId: string },
+  { judged, agentId }: { readonly judged: JudgedSignal; readonly agentId: string },
 ): readonly StretchVerdict[] {
-  return judgeOf(environment, entry).verdicts(agentId, session.readings.of(agentId));
+  return new DeliveryJudge(judged, expressions).verdicts(agentId, session.readings.of(agentId));
 }
 
-function judgeOf({ outgoing, expressions }: Omit<ReceiptEnvironment, "reader">, stored: LogEntry): DeliveryJudge {
-  return new DeliveryJudge({ stored, handedOut: outgoing?.apply(stored) ?? stored }, expressions);
+/** A signal as it is stored, and as filters are asked about it. */
+export function judgedSignal(
+  { outgoing }: { readonly outgoing?: CompiledTransform | undefined },
+  stored: LogEntry,
+): JudgedSignal {
+  return { stored, handedOut: outgoing?.apply(stored) ?? stored };
 }
 
 /** Those a signal names; of a broadcast the agents that were registered when it was accepted, without its sender. */

@@ -45,10 +45,8 @@ export class SubscriptionReading {
     if (this.#reading === undefined) return;
     const { request, clock } = this.#options;
     const directed: bigint[] = [];
-    for (const { signal, sequence } of entries) {
-      if (signal.recipientAgentIds.length > 0 && signal.recipientAgentIds.includes(request.agentId)) {
-        directed.push(sequence);
-      }
+    for (const { facts, sequence } of entries) {
+      if (facts.recipientAgentIds.includes(request.agentId)) directed.push(sequence);
     }
     this.#reading.delivered(throughSequence, directed, clock.nowMs());
   }

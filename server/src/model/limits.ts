@@ -84,6 +84,14 @@ export const defaultMaxDeliveryAttempts = 5;
 export const defaultMinBackoffMs = 1_000;
 export const defaultMaxBackoffMs = 60_000;
 export const defaultMaxOutstanding = 1_000;
+/** How long a send waits for acknowledgements unless it says otherwise. */
+export const defaultAckTimeoutMs = 30_000;
+/** Agents whose acknowledgements are required of one signal. */
+export const maxRequiredAcks = 64;
+/** Signals of which one coordination keeps exactly who had to acknowledge them and has: they are in memory while it is in use. */
+export const maxRequiredAckSignals = 1_000;
+/** Filters that are asked under the lock whether somebody could acknowledge a signal: past it agents are taken for able. */
+export const maxAskedFilters = 64;
 /** How long a wait lasts unless it says otherwise. */
 export const defaultWaitTimeoutMs = 60_000;
 /** How long a request for a reply waits unless it says otherwise. */

@@ -155,6 +155,11 @@ async function listDeadLetters({ coordinator }: ServiceDependencies, request: Li
   };
 }
 
+/** The contract's name of why a signal became a dead letter. */
+export function deadLetterReason(cause: DeadLetterCause): DeadLetterReason {
+  return reasons[cause];
+}
+
 const reasons: Readonly<Record<DeadLetterCause, DeadLetterReason>> = {
   maxAttempts: DeadLetterReason.MAX_ATTEMPTS,
   rejected: DeadLetterReason.REJECTED,

@@ -11,6 +11,7 @@ import type { PreparedSignal } from "../model/prepared-signal.js";
 import type { SendOutcome } from "./batch-response.js";
 import { logFailedSend } from "./failed-send.js";
 import { internalError } from "./internal-error.js";
+import { refuseRequiredAcks } from "./send-signal.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
 import { type RequestValidator, RequestViolationError } from "./validate-request.js";
 import { WireSend } from "./wire-send/wire-send.js";
@@ -109,6 +110,7 @@ function preparedEach(
 function violationOf(validator: RequestValidator, request: SendSignalRequest): Preparation | undefined {
   try {
     validator.validate(SendSignalRequestSchema, request);
+    refuseRequiredAcks(request, "a batch is answered once it is durable");
     return undefined;
   } catch (error) {
     return { error };

@@ -21,6 +21,7 @@ export const codeByReason: Readonly<Record<Reason, Code>> = {
   NO_RESPONDERS: Code.FailedPrecondition,
   ACK_EXPIRED: Code.FailedPrecondition,
   NOT_DELIVERED: Code.FailedPrecondition,
+  NOT_ACKNOWLEDGED: Code.FailedPrecondition,
   SUBSCRIPTION_CONFLICT: Code.FailedPrecondition,
   SEQUENCE_CONFLICT: Code.Aborted,
   DEADLOCK: Code.Aborted,

@@ -37,6 +37,8 @@ export function isPlainSend(request: SendSignalRequest): boolean {
     isMetadata(request.metadata) &&
     isRequestId(request.requestId) &&
     (request.expectedSequence === undefined || request.expectedSequence <= maxSequence) &&
+    request.requiredAcks.length === 0 &&
+    request.ackTimeout === undefined &&
     isEvent(request.event)
   );
 }

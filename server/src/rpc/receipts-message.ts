@@ -31,6 +31,7 @@ export async function getSignalReceipts(
     nextPageToken: rest.length > page.length ? encodePageToken(listing, [page.at(-1)?.agentId ?? ""]) : "",
     receiptCount: BigInt(receipts.length),
     deliveredCount: BigInt(receipts.filter(({ deliveredMs }) => deliveredMs !== undefined).length),
+    acknowledgedCount: BigInt(receipts.filter(({ acknowledgedMs }) => acknowledgedMs !== undefined).length),
     repliedCount: BigInt(receipts.filter(({ reply }) => reply !== undefined).length),
     throughSequence,
     ...(timestamp !== undefined && { acceptedTime: timestamp }),
@@ -44,13 +45,14 @@ function nameOf({ signal }: GetSignalReceiptsRequest): bigint | string {
 }
 
 function receiptMessage(
-  { agentId, deliveredMs, reply }: Receipt,
+  { agentId, deliveredMs, acknowledgedMs, reply }: Receipt,
   acceptedTime: SignalReceipt["acceptedTime"],
 ): SignalReceipt {
   return create(SignalReceiptSchema, {
     agentId,
     ...(acceptedTime !== undefined && { acceptedTime }),
     ...(deliveredMs !== undefined && { deliveredTime: timestampFromMs(deliveredMs) }),
+    ...(acknowledgedMs !== undefined && { acknowledgedTime: timestampFromMs(acknowledgedMs) }),
     ...(reply !== undefined && { repliedTime: timestampFromMs(reply.timeMs), replySequence: reply.sequence }),
   });
 }

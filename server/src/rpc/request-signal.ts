@@ -9,6 +9,7 @@ import {
 import { CoordinationError } from "../model/coordination-error.js";
 import { defaultResponseTimeoutMs, maxResponseTimeoutMs } from "../model/limits.js";
 import { prepareSignal } from "../model/prepare-signals.js";
+import { refuseRequiredAcks } from "./send-signal.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
 
 /** Sends a message that asks for a reply, and answers with both. */
@@ -18,6 +19,7 @@ export async function requestSignal(
   { signal }: HandlerContext,
 ): Promise<RequestSignalResponse> {
   if (request === undefined) throw new CoordinationError("INVALID_REQUEST", "request is not set");
+  refuseRequiredAcks(request, "a request is answered with its reply");
   const timeoutMs = responseTimeoutMs(request);
   const { request: sent, reply } = await coordinator.request(prepareSignal(request), timeoutMs, signal);
   return create(RequestSignalResponseSchema, { request: sent.signal, reply: reply.signal });

@@ -25,9 +25,8 @@ export const procedures: readonly string[] = services.flatMap((service) =>
   service.methods.map((method) => `${service.typeName}/${method.name}`),
 );
 
-/** Registers the services of the contract on a router, ready to serve at full speed. */
+/** Registers the services of the contract on a router. */
 export function registerServices(router: ConnectRouter, dependencies: ServiceDependencies): void {
-  dependencies.validator.warmUp(services);
   router.service(SignalService, signalService(dependencies));
   router.service(AgentRegistryService, agentRegistryService(dependencies));
   router.service(CoordinationService, coordinationService(dependencies));

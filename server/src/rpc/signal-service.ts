@@ -8,8 +8,6 @@ import {
   HistoryOrder,
   type ReplaySignalsRequest,
   type ReplaySignalsResponse,
-  type SendSignalRequest,
-  type SendSignalResponse,
   type SignalService,
   type SubscribeRequest,
   type SubscribeResponse,
@@ -18,7 +16,7 @@ import { CoordinationError } from "../model/coordination-error.js";
 import { defaultCheckpointIntervalMs } from "../model/limits.js";
 import { compileSignalFilter } from "../model/signal-filter.js";
 import { acknowledgedSubscriptionsService } from "./acknowledged-subscriptions-service.js";
-import { batchResponse, sendResponse } from "./batch-response.js";
+import { batchResponse } from "./batch-response.js";
 import { beginBatch } from "./batch-sends.js";
 import { historyResponse, replayResponse, subscribeResponse, wantsBinary } from "./encoded-response.js";
 import { explainDelivery } from "./explain-delivery.js";
@@ -29,18 +27,18 @@ import { decodePageToken, encodePageToken, listingOf } from "./page-token.js";
 import { getSignalReceipts } from "./receipts-message.js";
 import { deliveryOrder, pageSizeOf, spanMs, subscriptionStart } from "./request-fields.js";
 import { requestSignal } from "./request-signal.js";
+import { sendSignal } from "./send-signal.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
 import { signalMetricsResponse } from "./signal-metrics-response.js";
 import { streamSignals } from "./signal-stream.js";
 import { SubscriptionFrames } from "./subscription-frames.js";
-import { preparedFrom } from "./wire-send/wire-send.js";
 
 /** Serves `SignalService`: translates between the contract's messages and the coordinator. */
 export function signalService(dependencies: ServiceDependencies): Partial<ServiceImpl<typeof SignalService>> {
   const { coordinator } = dependencies;
   const frames = new SubscriptionFrames();
   return {
-    sendSignal: (request) => sendSignal(dependencies, request),
+    sendSignal: (request, context) => sendSignal(dependencies, request, context),
     batchSendSignals: (request, context) => batchSendSignals(dependencies, request, context),
     streamSignals: (requests, context) => streamSignals(dependencies, requests, context),
     subscribe: (request, context) => subscribe(dependencies, frames, request, context),
@@ -52,13 +50,6 @@ export function signalService(dependencies: ServiceDependencies): Partial<Servic
     explainDelivery: (request) => explainDelivery(dependencies, request),
     getSignalMetrics: (request) => coordinator.look(request.coordinationId, signalMetricsResponse),
   };
-}
-
-async function sendSignal(
-  { coordinator }: ServiceDependencies,
-  request: SendSignalRequest,
-): Promise<SendSignalResponse> {
-  return sendResponse(await coordinator.send(preparedFrom(request)));
 }
 
 async function batchSendSignals(

@@ -1,10 +1,4 @@
-import {
-  create,
-  type DescMessage,
-  type DescService,
-  type MessageInitShape,
-  type MessageShape,
-} from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Validator, type Violation, violationsToProto } from "@bufbuild/protovalidate";
 import { ViolationsSchema } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
@@ -86,11 +80,9 @@ export class RequestValidator {
     );
   }
 
-  /** Compiles the rules of every request of these services now: the first validation of a type takes up to 100 ms. */
-  warmUp(services: readonly DescService[]): void {
-    for (const { methods } of services) {
-      for (const { input } of methods) this.#validator.validate(input, create(input));
-    }
+  /** Compiles the rules of a type of request now, unless one was validated before: the first validation does it otherwise. */
+  compile(schema: DescMessage): void {
+    this.#validator.validate(schema, create(schema));
   }
 }
 

@@ -27,7 +27,8 @@ export class DraftMap<V> {
   }
 
   get(key: string): V | undefined {
-    return this.#changes.has(key) ? this.#changes.get(key) : this.#base.get(key);
+    const changed = this.#changes.get(key);
+    return changed !== undefined || this.#changes.has(key) ? changed : this.#base.get(key);
   }
 
   has(key: string): boolean {
@@ -43,9 +44,10 @@ export class DraftMap<V> {
   /** Sets a value, or removes it where it is undefined. */
   set(key: string, value: V | undefined): Undo {
     const sizeBefore = this.#size;
-    const wasChanged = this.#changes.has(key);
     const before = this.#changes.get(key);
-    this.#size += Number(value !== undefined) - Number(this.has(key));
+    const wasChanged = before !== undefined || this.#changes.has(key);
+    const wasThere = wasChanged ? before !== undefined : this.#base.has(key);
+    this.#size += Number(value !== undefined) - Number(wasThere);
     this.#changes.set(key, value);
     return () => {
       this.#size = sizeBefore;

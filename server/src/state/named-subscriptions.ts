@@ -1,13 +1,17 @@
 import type { JournalChange } from "../store/signal-store.js";
+import type { AcknowledgedRow } from "./acknowledged-times.js";
 import {
   type DeadLetterRecord,
   type DeadLetterTotals,
   type DeliveryRecord,
   parseSignalKey,
   parseSubscriptionKey,
+  type RequiredAcksRecord,
   type ScanRecord,
   type SubscriptionRecord,
+  sequenceKey,
 } from "./subscription-record.js";
+import { Watchers } from "./watchers.js";
 
 /** What changes of named subscriptions; undefined values are removals. */
 export interface SubscriptionChanges {
@@ -17,6 +21,10 @@ export interface SubscriptionChanges {
   readonly deliveries: ReadonlyMap<string, ReadonlyMap<string, DeliveryRecord | undefined>>;
   /** By subscription and sequence. */
   readonly deadLetters: ReadonlyMap<string, DeadLetterRecord | undefined>;
+  /** By subscription and place. */
+  readonly acknowledged: ReadonlyMap<string, AcknowledgedRow | undefined>;
+  /** By the sequence's key. */
+  readonly required: ReadonlyMap<string, RequiredAcksRecord | undefined>;
   readonly totals: DeadLetterTotals | undefined;
 }
 
@@ -29,8 +37,12 @@ export class NamedSubscriptions {
   #scans = new Map<string, ScanRecord>();
   #deliveries = new Map<string, Map<string, DeliveryRecord>>();
   #deadLetters = new Map<string, DeadLetterRecord>();
+  #acknowledged = new Map<string, AcknowledgedRow>();
+  #required = new Map<string, RequiredAcksRecord>();
   #totals = noTotals;
-  readonly #watchers = new Map<string, Set<() => void>>();
+  readonly #watchers = new Watchers();
+  /** By the sequence's key. */
+  readonly #signalWatchers = new Watchers();
 
   get definitions(): ReadonlyMap<string, SubscriptionRecord> {
     return this.#definitions;
@@ -54,34 +66,57 @@ export class NamedSubscriptions {
     return this.#totals;
   }
 
+  /** When signals were acknowledged, by subscription and place: see `acknowledged-times`. */
+  get acknowledgedRows(): ReadonlyMap<string, AcknowledgedRow> {
+    return this.#acknowledged;
+  }
+
+  /** Signals that agents have to acknowledge, by the sequence's key; the last ones. */
+  get required(): ReadonlyMap<string, RequiredAcksRecord> {
+    return this.#required;
+  }
+
   /** Has somebody told whenever a subscription may stand otherwise than before. The function returned takes it back. */
   watch(name: string, listener: () => void): () => void {
-    const listeners = this.#watchers.get(name) ?? new Set();
-    this.#watchers.set(name, listeners.add(listener));
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0 && this.#watchers.get(name) === listeners) this.#watchers.delete(name);
-    };
+    return this.#watchers.watch(name, listener);
+  }
+
+  /**
+   * Has somebody told whenever what became of a signal may be another than before: a delivery of it changed, or which subscriptions
+   * there are. The function returned takes it back.
+   */
+  watchSignal(sequence: bigint, listener: () => void): () => void {
+    return this.#signalWatchers.watch(sequenceKey(sequence), listener);
   }
 
   /** Takes over what has become durable. */
-  apply({ definitions, scans, deliveries, deadLetters, totals }: SubscriptionChanges): void {
+  apply(changes: SubscriptionChanges): void {
+    const { definitions, scans, deliveries, deadLetters, acknowledged, required, totals } = changes;
     const touched = new Set([...definitions.keys(), ...scans.keys(), ...deliveries.keys()]);
     setAll(this.#definitions, definitions);
     setAll(this.#scans, scans);
-    for (const [name, changes] of deliveries) this.#setDeliveries(name, changes);
+    for (const [name, changed] of deliveries) this.#setDeliveries(name, changed);
     setAll(this.#deadLetters, deadLetters);
+    setAll(this.#acknowledged, acknowledged);
+    setAll(this.#required, required);
     if (totals !== undefined) this.#totals = totals;
-    for (const name of touched) this.#tell(name);
+    for (const name of touched) this.#watchers.tell(name);
+    if (!this.#signalWatchers.isEmpty) this.#tellOfSignals(touchedSignals(changes), definitions.size > 0);
   }
 
   /** Takes over journal records, as they are loaded or came from another server. */
   restore(records: readonly JournalChange[]): void {
     const touched = new Set<string>();
-    let hasDeadLetters = false;
+    const signals = new Set<string>();
+    let [hasDeadLetters, hasDefinitions] = [false, false];
     for (const { kind, key, value } of records) {
-      if (kind === "subscription") touched.add(this.#restoreSubscription(key, value));
+      if (kind === "subscription") {
+        const { of, name } = this.#restoreSubscription(key, value);
+        if (of === "definition") hasDefinitions = true;
+        if (of === "definition" || of === "scan") touched.add(name);
+      }
       if (kind === "delivery") touched.add(this.#restoreDelivery(key, value));
+      if (kind === "delivery" || kind === "deadLetter") signals.add(parseSignalKey(key).sequenceKey);
       if (kind !== "deadLetter") continue;
       setAll(this.#deadLetters, new Map([[key, parse<DeadLetterRecord>(value)]]));
       hasDeadLetters = true;
@@ -89,7 +124,8 @@ export class NamedSubscriptions {
     if (hasDeadLetters) {
       this.#deadLetters = new Map([...this.#deadLetters].sort(([, a], [, b]) => a.number - b.number));
     }
-    for (const name of touched) this.#tell(name);
+    for (const name of touched) this.#watchers.tell(name);
+    this.#tellOfSignals(signals, hasDefinitions);
   }
 
   /** Forgets everything. */
@@ -98,16 +134,22 @@ export class NamedSubscriptions {
     this.#scans = new Map();
     this.#deliveries = new Map();
     this.#deadLetters = new Map();
+    this.#acknowledged = new Map();
+    this.#required = new Map();
     this.#totals = noTotals;
-    for (const name of [...this.#watchers.keys()]) this.#tell(name);
+    this.#watchers.tellAll();
+    this.#signalWatchers.tellAll();
   }
 
-  #restoreSubscription(key: string, value: Uint8Array | undefined): string {
-    const { of, name } = parseSubscriptionKey(key);
+  #restoreSubscription(key: string, value: Uint8Array | undefined): ReturnType<typeof parseSubscriptionKey> {
+    const parsed = parseSubscriptionKey(key);
+    const { of, name } = parsed;
     if (of === "definition") setAll(this.#definitions, new Map([[name, parse<SubscriptionRecord>(value)]]));
     if (of === "scan") setAll(this.#scans, new Map([[name, parse<ScanRecord>(value)]]));
+    if (of === "acknowledged") setAll(this.#acknowledged, new Map([[name, parse<AcknowledgedRow>(value)]]));
+    if (of === "required") setAll(this.#required, new Map([[name, parse<RequiredAcksRecord>(value)]]));
     if (of === "totals") this.#totals = parse<DeadLetterTotals>(value) ?? noTotals;
-    return name;
+    return parsed;
   }
 
   #restoreDelivery(key: string, value: Uint8Array | undefined): string {
@@ -123,9 +165,18 @@ export class NamedSubscriptions {
     else this.#deliveries.set(name, deliveries);
   }
 
-  #tell(name: string): void {
-    for (const listener of [...(this.#watchers.get(name) ?? [])]) listener();
+  #tellOfSignals(sequenceKeys: Iterable<string>, concernsAll: boolean): void {
+    if (concernsAll) this.#signalWatchers.tellAll();
+    else for (const key of sequenceKeys) this.#signalWatchers.tell(key);
   }
+}
+
+/** The keys of the signals of which something changed. */
+function touchedSignals({ deliveries, deadLetters }: SubscriptionChanges): ReadonlySet<string> {
+  const keys = new Set<string>();
+  for (const changed of deliveries.values()) for (const key of changed.keys()) keys.add(key);
+  for (const key of deadLetters.keys()) keys.add(parseSignalKey(key).sequenceKey);
+  return keys;
 }
 
 function setAll<V>(target: Map<string, V>, changes: ReadonlyMap<string, V | undefined>): void {

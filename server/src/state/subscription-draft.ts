@@ -1,12 +1,24 @@
 import type { JournalChange } from "../store/signal-store.js";
+import {
+  type AcknowledgedRow,
+  acknowledgedSlots,
+  type PlacedRow,
+  type RowAt,
+  withAcknowledged,
+  withLost,
+} from "./acknowledged-times.js";
 import { DraftMap, type Undo } from "./draft-map.js";
 import type { NamedSubscriptions, SubscriptionChanges } from "./named-subscriptions.js";
 import { movePlace, placeOfScan, scanOfPlace } from "./scan-place.js";
 import {
+  acknowledgedKey,
+  acknowledgedRowKey,
   type DeadLetterRecord,
   type DeadLetterTotals,
   type DeliveryRecord,
   definitionKey,
+  type RequiredAcksRecord,
+  requiredKey,
   type ScanRecord,
   type SubscriptionRecord,
   scanKey,
@@ -33,6 +45,8 @@ export class SubscriptionDraft {
   readonly #scans: DraftMap<ScanRecord>;
   readonly #deliveries = new Map<string, DraftMap<DeliveryRecord>>();
   readonly #deadLetters: DraftMap<DeadLetterRecord>;
+  readonly #acknowledged: DraftMap<AcknowledgedRow>;
+  readonly #required: DraftMap<RequiredAcksRecord>;
   readonly #totals: DraftMap<DeadLetterTotals>;
 
   constructor(options: SubscriptionDraftOptions) {
@@ -41,6 +55,8 @@ export class SubscriptionDraft {
     this.#definitions = new DraftMap(base.definitions);
     this.#scans = new DraftMap(base.scans);
     this.#deadLetters = new DraftMap(base.deadLetters);
+    this.#acknowledged = new DraftMap(base.acknowledgedRows);
+    this.#required = new DraftMap(base.required);
     this.#totals = new DraftMap(new Map([[totalsOnly, base.totals]]));
   }
 
@@ -66,6 +82,10 @@ export class SubscriptionDraft {
   remove(name: string): void {
     for (const record of [...this.deliveries(name)]) this.removeDelivery(name, record);
     for (const record of [...this.deadLetters()]) if (record.subscription === name) this.removeDeadLetter(record);
+    for (const slot of acknowledgedSlots) {
+      const key = acknowledgedRowKey(name, slot);
+      if (this.#acknowledged.has(key)) this.#options.noteUndo(this.#acknowledged.set(key, undefined));
+    }
     this.#options.noteUndo(this.#scans.set(name, undefined));
     this.#options.noteUndo(this.#definitions.set(name, undefined));
   }
@@ -107,6 +127,48 @@ export class SubscriptionDraft {
   removeDelivery(name: string, record: DeliveryRecord): void {
     this.#options.noteUndo(this.#deliveriesOf(name).set(sequenceKey(record.sequence), undefined));
     if (record.isHeld) this.#release(name, record.sequence);
+  }
+
+  /** Notes that a delivery was acknowledged, which is to be removed: when, and when it was made first. */
+  noteAcknowledged({ name, agentId }: SubscriptionRecord, delivery: DeliveryRecord, nowMs: number): void {
+    const { sequence, firstTimeMs: deliveredMs = nowMs } = delivery;
+    for (const placed of withAcknowledged(this.#rowsOf(name), [sequence, nowMs, deliveredMs]))
+      this.#place(name, placed);
+    const required = this.required(sequence);
+    if (required === undefined || !required.agentIds.includes(agentId)) return;
+    if (required.acknowledged.some(([each]) => each === agentId)) return;
+    this.#putRequired({ ...required, acknowledged: [...required.acknowledged, [agentId, nowMs, deliveredMs]] });
+  }
+
+  /** Who has to acknowledge a signal, as far as it is kept. */
+  required(sequence: bigint | string): RequiredAcksRecord | undefined {
+    return this.#required.get(sequenceKey(sequence));
+  }
+
+  /**
+   * Notes who has to acknowledge a signal, beside those of whom that is known; past `maxSignals` what is known of the signal of which
+   * it is known longest is forgotten, and agents past `maxAgents` are not noted.
+   */
+  requireAcks(
+    sequence: bigint,
+    agentIds: readonly string[],
+    limits: { readonly maxSignals: number; readonly maxAgents: number },
+  ): void {
+    const { agentIds: known = [], acknowledged = [] } = this.required(sequence) ?? {};
+    if (known.length > 0 && agentIds.every((agentId) => known.includes(agentId))) return;
+    const all = [...new Set([...known, ...agentIds])].slice(0, limits.maxAgents);
+    this.#putRequired({ sequence: String(sequence), agentIds: all, acknowledged });
+    for (let size = this.#required.size; size > limits.maxSignals; size -= 1) {
+      const first = this.#required.firstKey();
+      if (first !== undefined) this.#options.noteUndo(this.#required.set(first, undefined));
+    }
+  }
+
+  /** Forgets who has to acknowledge signals that leave the store. */
+  forgetRequired(throughSequence: bigint): void {
+    for (const [key, { sequence }] of [...this.#required.entries()]) {
+      if (BigInt(sequence) <= throughSequence) this.#options.noteUndo(this.#required.set(key, undefined));
+    }
   }
 
   /** Dead letters, the one that came first first. */
@@ -169,6 +231,9 @@ export class SubscriptionDraft {
     for (const record of [...this.deadLetters()]) {
       if (BigInt(record.sequence) > toSequence) this.removeDeadLetter(record);
     }
+    for (const [key, { sequence }] of [...this.#required.entries()]) {
+      if (BigInt(sequence) > toSequence) this.#options.noteUndo(this.#required.set(key, undefined));
+    }
   }
 
   get changes(): SubscriptionChanges {
@@ -179,13 +244,15 @@ export class SubscriptionDraft {
       scans: this.#scans.changes,
       deliveries,
       deadLetters: this.#deadLetters.changes,
+      acknowledged: this.#acknowledged.changes,
+      required: this.#required.changes,
       totals: this.#totals.changes.get(totalsOnly),
     };
   }
 
   /** The journal records of what changed. */
   journalChanges(): JournalChange[] {
-    const { definitions, scans, deliveries, deadLetters, totals } = this.changes;
+    const { definitions, scans, deliveries, deadLetters, acknowledged, required, totals } = this.changes;
     const records: JournalChange[] = [];
     for (const [name, record] of definitions) {
       records.push({ kind: "subscription", key: definitionKey(name), value: encode(record) });
@@ -198,6 +265,12 @@ export class SubscriptionDraft {
       }
     }
     for (const [key, record] of deadLetters) records.push({ kind: "deadLetter", key, value: encode(record) });
+    for (const [key, row] of acknowledged) {
+      records.push({ kind: "subscription", key: acknowledgedKey(key), value: encode(row) });
+    }
+    for (const [key, record] of required) {
+      records.push({ kind: "subscription", key: requiredKey(key), value: encode(record) });
+    }
     if (totals !== undefined) records.push({ kind: "subscription", key: totalsKey, value: encode(totals) });
     return records;
   }
@@ -213,8 +286,22 @@ export class SubscriptionDraft {
     const record = first === undefined ? undefined : this.#deadLetters.get(first);
     if (record === undefined) return;
     this.removeDeadLetter(record);
+    const { subscription, sequence } = record;
+    this.#place(subscription, withLost(this.#rowsOf(subscription), sequence));
     const { made, dropped } = this.totals;
     this.#putTotals({ made, dropped: dropped + 1 });
+  }
+
+  #rowsOf(name: string): RowAt {
+    return (slot) => this.#acknowledged.get(acknowledgedRowKey(name, slot));
+  }
+
+  #place(name: string, { slot, row }: PlacedRow): void {
+    this.#options.noteUndo(this.#acknowledged.set(acknowledgedRowKey(name, slot), row));
+  }
+
+  #putRequired(record: RequiredAcksRecord): void {
+    this.#options.noteUndo(this.#required.set(sequenceKey(record.sequence), record));
   }
 
   #putTotals(totals: DeadLetterTotals): void {

@@ -36,6 +36,17 @@ export interface SubscriptionRecord extends SubscriptionDefinition {
   readonly createTimeMs: number;
   /** Tells the ids of its deliveries from invented ones, and from those of another subscription that had its name. */
   readonly secret: string;
+  /** It gets what comes after this sequence, in decimal; undefined in records of before this was kept. */
+  readonly startSequence?: string | undefined;
+}
+
+/** A signal that agents have to acknowledge, because its sender said so. */
+export interface RequiredAcksRecord {
+  /** In decimal. */
+  readonly sequence: string;
+  readonly agentIds: readonly string[];
+  /** Those of them that have, when, and when they had been handed it first; wall clock. */
+  readonly acknowledged: readonly (readonly [agentId: string, acknowledgedMs: number, deliveredMs: number])[];
 }
 
 /**
@@ -129,10 +140,12 @@ export function parseSignalKey(key: string): { readonly subscription: string; re
 }
 
 /*
- * Records of the journal's kind "subscription" are of three sorts.
+ * Records of the journal's kind "subscription" are of five sorts.
  */
 const definitionPrefix = "definition/";
 const scanPrefix = "scan/";
+const acknowledgedPrefix = "acknowledged/";
+const requiredPrefix = "required/";
 /** The journal key of what is counted of dead letters. */
 export const totalsKey = "dead-letters";
 
@@ -144,12 +157,29 @@ export function scanKey(name: string): string {
   return `${scanPrefix}${name}`;
 }
 
-/** What a journal key of the kind "subscription" names. */
+/** The journal key of a row of acknowledged times, which `acknowledgedRowKey` names. */
+export function acknowledgedKey(rowKey: string): string {
+  return `${acknowledgedPrefix}${rowKey}`;
+}
+
+/** Names one row of a subscription's acknowledged times. */
+export function acknowledgedRowKey(name: string, slot: number): string {
+  return `${name}/${slot}`;
+}
+
+/** The journal key of a signal that agents have to acknowledge, by the sequence's key. */
+export function requiredKey(sequenceKey: string): string {
+  return `${requiredPrefix}${sequenceKey}`;
+}
+
+/** What a journal key of the kind "subscription" names; `name` is what its prefix stands before. */
 export function parseSubscriptionKey(key: string): {
-  readonly of: "definition" | "scan" | "totals";
+  readonly of: "definition" | "scan" | "acknowledged" | "required" | "totals";
   readonly name: string;
 } {
   if (key.startsWith(definitionPrefix)) return { of: "definition", name: key.slice(definitionPrefix.length) };
   if (key.startsWith(scanPrefix)) return { of: "scan", name: key.slice(scanPrefix.length) };
+  if (key.startsWith(acknowledgedPrefix)) return { of: "acknowledged", name: key.slice(acknowledgedPrefix.length) };
+  if (key.startsWith(requiredPrefix)) return { of: "required", name: key.slice(requiredPrefix.length) };
   return { of: "totals", name: "" };
 }

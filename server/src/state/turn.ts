@@ -111,13 +111,13 @@ async function findRequests(
   queued: readonly QueuedOperation[],
 ): Promise<ReadonlyMap<string, LogEntry>> {
   const known = new Map<string, LogEntry>();
-  const keys = queued.flatMap(({ operation }) => operation.requestKeys);
+  const keys: string[] = [];
+  for (const { operation } of queued) for (const key of operation.requestKeys) keys.push(key);
   if (session.header === undefined || keys.length === 0) return known;
   const entries = await store.findRequests(session.coordinationId, session.header.epoch, keys);
-  for (const [index, key] of keys.entries()) {
-    const entry = entries[index];
-    if (entry !== undefined) known.set(key, entry);
-  }
+  entries.forEach((entry, index) => {
+    if (entry !== undefined) known.set(keys[index] ?? "", entry);
+  });
   return known;
 }
 

@@ -1,5 +1,5 @@
+import { isPostgresUrl } from "./is-postgres-url.js";
 import { lmdbMaintenance } from "./lmdb/lmdb-maintenance.js";
-import { isPostgresUrl } from "./postgres/connection-settings.js";
 import { postgresMaintenance } from "./postgres/postgres-maintenance.js";
 import { redactedUrl } from "./redacted-url.js";
 import type { StoreMaintenance } from "./store-maintenance.js";

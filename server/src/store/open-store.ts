@@ -1,7 +1,6 @@
+import { isPostgresUrl } from "./is-postgres-url.js";
 import { openLmdbStore } from "./lmdb/lmdb-signal-store.js";
 import { MemorySignalStore } from "./memory/memory-signal-store.js";
-import { isPostgresUrl } from "./postgres/connection-settings.js";
-import { openPostgresStore } from "./postgres/open-postgres-store.js";
 import { redactedUrl } from "./redacted-url.js";
 import type { SignalStore } from "./signal-store.js";
 
@@ -14,6 +13,10 @@ export async function openStore(url: string, onWarning: (message: string) => voi
   if (url.startsWith("lmdb:") && url.length > "lmdb:".length) {
     return openLmdbStore({ directory: url.slice("lmdb:".length) });
   }
-  if (isPostgresUrl(url)) return openPostgresStore({ url, onWarning });
+  if (isPostgresUrl(url)) {
+    // Loaded only where it is used: a server on another store starts sooner.
+    const { openPostgresStore } = await import("./postgres/open-postgres-store.js");
+    return openPostgresStore({ url, onWarning });
+  }
   throw new Error(`store "${redactedUrl(url)}" is not of a known form: use memory:, lmdb:DIR or postgres://...`);
 }

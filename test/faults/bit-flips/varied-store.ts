@@ -9,12 +9,14 @@ export type VariedCoordination = keyof typeof variedCoordinations;
 
 const generousRetention = 100_000;
 const scarceRetention = 200;
+/** So few that these short logs have rows of requests, and some signals behind them. */
+const requestsPerRow = 40;
 /** Signals of a coordination that are sent at once. */
 const batchSignals = 25;
 
 /** Opens the coordinator that a store is built and inspected with. */
 export async function openVariedStore(directory: string, retentionSignals = generousRetention) {
-  const store = await openLmdbStore({ directory });
+  const store = await openLmdbStore({ directory, requestsPerRow });
   return new CoordinatorUnderTest({ store, retentionSignals, recipientValidation: "off", senderValidation: "off" });
 }
 

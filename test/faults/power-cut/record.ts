@@ -16,13 +16,15 @@ const coordinationIds = ["first", "second"];
 const writersEach = 3;
 const maxBatch = 12;
 const retentionSignals = 1_000_000;
+/** So few that the commits of this short run write rows of requests too. */
+const requestsPerRow = 50;
 
 const [directory = "", markerPath = "", seed = "", commits = "", bug] = process.argv.slice(2);
 if (bug !== undefined) plantBug(bug);
 const markers = openSync(markerPath, "w");
 const mark = (marker: Marker): void => void writeSync(markers, `${JSON.stringify(marker)}\n`);
 
-const store = await openLmdbStore({ directory });
+const store = await openLmdbStore({ directory, requestsPerRow });
 const subject = new CoordinatorUnderTest({
   store,
   retentionSignals,

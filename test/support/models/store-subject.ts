@@ -1,7 +1,9 @@
+import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FailStopStore } from "../../../server/src/store/fail-stop-store.js";
+import { lmdbMaintenance } from "../../../server/src/store/lmdb/lmdb-maintenance.js";
 import { openLmdbStore } from "../../../server/src/store/lmdb/lmdb-signal-store.js";
 import { MemorySignalStore } from "../../../server/src/store/memory/memory-signal-store.js";
 import { openPostgresStore } from "../../../server/src/store/postgres/open-postgres-store.js";
@@ -35,19 +37,24 @@ export function memoryStores(): StoreKind {
   return { name: "memory", open, [Symbol.asyncDispose]: async () => undefined };
 }
 
-/** LMDB stores, each in a directory of its own. */
+/** So few that a short log has rows of requests too. */
+const requestsPerRow = 3;
+
+/** LMDB stores, each in a directory of its own. What is left in the end is sound. */
 export function lmdbStores(): StoreKind {
   const open = async (): Promise<StoreSubject> => {
     const directory = await mkdtemp(join(tmpdir(), "coordination-model-"));
-    let store = guarded(await openLmdbStore({ directory }));
+    let store = guarded(await openLmdbStore({ directory, requestsPerRow }));
     return {
       ...alone(() => store),
       reopen: async () => {
         await store.close();
-        store = guarded(await openLmdbStore({ directory }));
+        store = guarded(await openLmdbStore({ directory, requestsPerRow }));
       },
       [Symbol.asyncDispose]: async () => {
         await store.close();
+        const { damages } = await lmdbMaintenance(directory).inspect(() => undefined);
+        assert.deepEqual(damages, []);
         await rm(directory, { recursive: true, force: true });
       },
     };

@@ -5,6 +5,7 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { DeadLetterReason } from "./acknowledgement_pb.js";
 
 /**
  * Describes the file coordination/v1/receipt.proto.
@@ -33,11 +34,21 @@ export declare type SignalReceipt = Message<"coordination.v1.SignalReceipt"> & {
 
   /**
    * When it was handed to a subscription of the agent, first; unset while it was not. Exact where the signal names the agent and is
-   * one of its last 256 such; otherwise by when it had been handed over at the latest.
+   * one of its last 256 such, where a named subscription has it now, and where acknowledged_time is exact; otherwise by when it had
+   * been handed over at the latest.
    *
    * @generated from field: google.protobuf.Timestamp delivered_time = 3;
    */
   deliveredTime?: Timestamp | undefined;
+
+  /**
+   * When it was acknowledged first through a named subscription of the agent; unset while it was not, or that is not known any more.
+   * Exact for the last 224 that the subscription acknowledged, and for agents in the signal's required_acks, of the last 1,000 signals
+   * that had any; otherwise by when it had been acknowledged at the latest.
+   *
+   * @generated from field: google.protobuf.Timestamp acknowledged_time = 4;
+   */
+  acknowledgedTime?: Timestamp | undefined;
 
   /**
    * When the agent's first reply to it was accepted; unset while there is none.
@@ -89,18 +100,75 @@ export declare type SubscriptionVerdict = Message<"coordination.v1.SubscriptionV
   startSequence: bigint;
 
   /**
-   * The last sequence that it was handed, or start_sequence.
+   * The last sequence that it was handed, or start_sequence; of a named subscription how far it has looked.
    *
    * @generated from field: uint64 delivered_sequence = 4;
    */
   deliveredSequence: bigint;
 
   /**
-   * With DELIVERED: by when the signal had been handed over at the latest.
+   * With DELIVERED: by when the signal had been handed over at the latest. Of a named subscription when it was handed to a consumer
+   * first, where that is known.
    *
    * @generated from field: google.protobuf.Timestamp delivered_time = 5;
    */
   deliveredTime?: Timestamp | undefined;
+
+  /**
+   * The named subscription; empty for one that has no name.
+   *
+   * @generated from field: string subscription = 6;
+   */
+  subscription: string;
+
+  /**
+   * With OUTSTANDING, WAITING and DEAD_LETTERED: how often it was delivered, since it was redriven.
+   *
+   * @generated from field: uint32 attempt = 7;
+   */
+  attempt: number;
+
+  /**
+   * With OUTSTANDING: who has it, by a name that the server gave the consumer's stream.
+   *
+   * @generated from field: string consumer = 8;
+   */
+  consumer: string;
+
+  /**
+   * With OUTSTANDING: until when it is this consumer's alone.
+   *
+   * @generated from field: google.protobuf.Timestamp deadline = 9;
+   */
+  deadline?: Timestamp | undefined;
+
+  /**
+   * With WAITING: when it can be delivered at the earliest.
+   *
+   * @generated from field: google.protobuf.Timestamp available_time = 10;
+   */
+  availableTime?: Timestamp | undefined;
+
+  /**
+   * With ACKNOWLEDGED: when, as in SignalReceipt.
+   *
+   * @generated from field: google.protobuf.Timestamp acknowledged_time = 11;
+   */
+  acknowledgedTime?: Timestamp | undefined;
+
+  /**
+   * With DEAD_LETTERED: why.
+   *
+   * @generated from field: coordination.v1.DeadLetterReason dead_letter_reason = 12;
+   */
+  deadLetterReason: DeadLetterReason;
+
+  /**
+   * With WAITING and DEAD_LETTERED: what the consumer said who refused or rejected it last.
+   *
+   * @generated from field: string detail = 13;
+   */
+  detail: string;
 };
 
 /**
@@ -191,6 +259,42 @@ export enum DeliveryVerdict {
    * @generated from enum value: DELIVERY_VERDICT_NOT_SENT = 10;
    */
   NOT_SENT = 10,
+
+  /**
+   * A consumer of the named subscription acknowledged it.
+   *
+   * @generated from enum value: DELIVERY_VERDICT_ACKNOWLEDGED = 11;
+   */
+  ACKNOWLEDGED = 11,
+
+  /**
+   * A consumer of the named subscription has it now.
+   *
+   * @generated from enum value: DELIVERY_VERDICT_OUTSTANDING = 12;
+   */
+  OUTSTANDING = 12,
+
+  /**
+   * The named subscription is to deliver it again: its consumer refused it, has gone, or has had its time.
+   *
+   * @generated from enum value: DELIVERY_VERDICT_WAITING = 13;
+   */
+  WAITING = 13,
+
+  /**
+   * The named subscription gave up delivering it.
+   *
+   * @generated from enum value: DELIVERY_VERDICT_DEAD_LETTERED = 14;
+   */
+  DEAD_LETTERED = 14,
+
+  /**
+   * The named subscription is done with it: it was acknowledged, or a dead letter that newer ones needed the place of; which of the
+   * two is not known any more.
+   *
+   * @generated from enum value: DELIVERY_VERDICT_SETTLED = 15;
+   */
+  SETTLED = 15,
 }
 
 /**

@@ -79,6 +79,21 @@ export declare type SendSignalRequest = Message<"coordination.v1.SendSignalReque
   expectedSequence?: bigint | undefined;
 
   /**
+   * The agents that have to acknowledge it, through named subscriptions of theirs, before SendSignal answers; recipients, where
+   * recipients are named. At most 64, each once. Only in SendSignal.
+   *
+   * @generated from field: repeated string required_acks = 9;
+   */
+  requiredAcks: string[];
+
+  /**
+   * With required_acks, and only then: how long the call waits for them, from 1 ms to 1 h; unset means 30 s.
+   *
+   * @generated from field: google.protobuf.Duration ack_timeout = 10;
+   */
+  ackTimeout?: Duration | undefined;
+
+  /**
    * What happened.
    *
    * @generated from oneof coordination.v1.SendSignalRequest.event
@@ -1496,6 +1511,13 @@ export declare type GetSignalReceiptsResponse = Message<"coordination.v1.GetSign
    * @generated from field: google.protobuf.Timestamp accepted_time = 9;
    */
   acceptedTime?: Timestamp | undefined;
+
+  /**
+   * How many of them have acknowledged it.
+   *
+   * @generated from field: uint64 acknowledged_count = 10;
+   */
+  acknowledgedCount: bigint;
 };
 
 /**
@@ -1531,12 +1553,20 @@ export declare type ExplainDeliveryRequest = Message<"coordination.v1.ExplainDel
    */
   reader: {
     /**
-     * An agent.
+     * An agent, by whatever it reads.
      *
      * @generated from field: string agent_id = 3;
      */
     value: string;
     case: "agentId";
+  } | {
+    /**
+     * A named subscription.
+     *
+     * @generated from field: string subscription = 4;
+     */
+    value: string;
+    case: "subscription";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1553,7 +1583,8 @@ export declare const ExplainDeliveryRequestSchema: GenMessage<ExplainDeliveryReq
  */
 export declare type ExplainDeliveryResponse = Message<"coordination.v1.ExplainDeliveryResponse"> & {
   /**
-   * What became of it: DELIVERED if any subscription of the agent got it, else what its last subscription made of it.
+   * What became of it: at the subscription that got furthest with it, where ACKNOWLEDGED is furthest, then DELIVERED, OUTSTANDING, WAITING,
+   * DEAD_LETTERED and SETTLED; where none got it, what the last one made of it.
    *
    * @generated from field: coordination.v1.DeliveryVerdict verdict = 1;
    */
@@ -1567,7 +1598,7 @@ export declare type ExplainDeliveryResponse = Message<"coordination.v1.ExplainDe
   explanation: string;
 
   /**
-   * What each subscription of the agent that is known made of it, the last one first.
+   * What each subscription that is known made of it: first those without a name, the last one first, then the named ones by name.
    *
    * @generated from field: repeated coordination.v1.SubscriptionVerdict subscriptions = 3;
    */
@@ -1915,9 +1946,14 @@ export declare const HistoryOrderSchema: GenEnum<HistoryOrder>;
  */
 export declare const SignalService: GenService<{
   /**
-   * Stores one signal and answers once it is durable.
+   * Stores one signal and answers once it is durable; with required_acks once each of these agents has acknowledged it, too. Whatever
+   * ends that wait, a signal that was stored stays stored: repeated with the same request_id the call stores nothing again and
+   * waits again, or answers at once where all have acknowledged meanwhile.
    * Errors: INVALID_REQUEST, SIGNAL_TOO_LARGE, REQUEST_ID_REUSED, AGENT_NOT_FOUND, AGENT_NOT_REGISTERED, COORDINATION_CLOSED,
-   * SEQUENCE_CONFLICT, TOO_MANY_COORDINATIONS, STORE_UNAVAILABLE, SHUTTING_DOWN.
+   * SEQUENCE_CONFLICT, TOO_MANY_COORDINATIONS, STORE_UNAVAILABLE, SHUTTING_DOWN; with required_acks NO_RESPONDERS (no named subscription
+   * of an agent could get it; metadata `agents`; nothing is stored), REQUEST_TIMEOUT (metadata `signal_id`, `sequence`, `missing`),
+   * NOT_ACKNOWLEDGED (an agent has given it up, or has no subscription any more that could get it; metadata `signal_id`, `sequence`,
+   * `agents`), ROLLED_BACK, TOO_MANY_WAITS.
    *
    * @generated from rpc coordination.v1.SignalService.SendSignal
    */
@@ -2077,11 +2113,12 @@ export declare const SignalService: GenService<{
   },
   /**
    * Reads what became of a signal at each of its recipients: those it names; of a broadcast the agents that were registered when it was
-   * accepted, without its sender; and whoever else replied. What was handed over is kept in memory and written every few seconds: a
-   * crash can lose the last ones until the reader resumes by its cursor. An agent that has deregistered is told of only if it replied.
-   * What named subscriptions hand out is not told of here: ListSubscriptions and ListDeadLetters say how they stand.
+   * accepted, without its sender; those whose acknowledgement it requires; and whoever else replied. What plain subscriptions were
+   * handed is kept in memory and written every few seconds: a crash can lose the last ones until the reader resumes by its cursor.
+   * What named subscriptions delivered and had acknowledged is durable. An agent that has deregistered is told of only if the signal
+   * names or requires it, or it replied.
    * Errors: INVALID_REQUEST, INVALID_PAGE_TOKEN, COORDINATION_NOT_FOUND, SIGNAL_NOT_FOUND (there is none, it has left the history or was
-   * rolled back; the message says which).
+   * rolled back; the message says which), FILTER_BUDGET_EXCEEDED.
    *
    * @generated from rpc coordination.v1.SignalService.GetSignalReceipts
    */
@@ -2091,11 +2128,11 @@ export declare const SignalService: GenService<{
     output: typeof GetSignalReceiptsResponseSchema;
   },
   /**
-   * Says why a signal was delivered to an agent, or was not: by its filter, because it sent it itself, because it is addressed to
-   * others, because its subscription began later or is not there yet. It tells of the agent's last 16 subscriptions on each server;
-   * where several ask for the same and each goes on where the one before ended, they count as one. Named subscriptions are not among
-   * them.
-   * Errors: INVALID_REQUEST, COORDINATION_NOT_FOUND, FILTER_BUDGET_EXCEEDED.
+   * Says why a signal was delivered to a reader, or was not: by its filter, because it sent it itself, because it is addressed to
+   * others, because its subscription began later or is not there yet; of named subscriptions also who has it, that it is to be delivered
+   * again, was acknowledged, or was given up and why. Of an agent it tells of its named subscriptions and of its last 16 others on each
+   * server; where several of these ask for the same and each goes on where the one before ended, they count as one.
+   * Errors: INVALID_REQUEST, COORDINATION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND, FILTER_BUDGET_EXCEEDED.
    *
    * @generated from rpc coordination.v1.SignalService.ExplainDelivery
    */

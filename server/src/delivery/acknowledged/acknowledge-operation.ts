@@ -90,7 +90,7 @@ function take(draft: Draft, { subscription, record, item }: TakenItem, operation
   const detail = item.reason === "" ? undefined : item.reason;
   switch (item.action) {
     case "ack":
-      settle(draft, subscription, record);
+      settle(draft, subscription, record, nowMs);
       return { is: "acknowledged" };
     case "extend": {
       const deadlineMs = nowMs + (item.delayMs ?? policy.ackDeadlineMs);

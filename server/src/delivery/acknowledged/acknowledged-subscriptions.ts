@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
+import type { StoredSignal } from "../../coordination/stored-signal.js";
 import type { DeliveryOutcome } from "../../metrics/metrics-collector.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import { coordinationNotFound } from "../../registry/agent-registry.js";
+import type { Draft } from "../../state/draft.js";
 import type { SessionState } from "../../state/session-state.js";
 import type { DeadLetterRecord, SubscriptionRecord } from "../../state/subscription-record.js";
+import { AckWait } from "./ack-wait.js";
 import { type AckItem, type AckOutcome, acknowledge } from "./acknowledge-operation.js";
 import { type AcknowledgementEnvironment, isOfEndedProcess, plainOperation } from "./acknowledgement-environment.js";
 import { subscriptionNotFound } from "./acknowledgement-errors.js";
@@ -11,9 +14,11 @@ import { Consumer } from "./consumer.js";
 import { deleteSubscription, type RedriveRequest, redrive } from "./dead-letter-operations.js";
 import { Dispatcher } from "./dispatcher.js";
 import { joinSubscription, type NamedRequest } from "./join-operation.js";
+import { NamedReceipts, type NamedVerdict, namedVerdict, type SignalToJudge } from "./named-verdicts.js";
 import { release } from "./release-operation.js";
+import { type RequiredAcks, requireAcks } from "./required-acks.js";
 import { executeWithSignals, readHeldSignal } from "./signal-copies.js";
-import { isOver, isSpent } from "./standing.js";
+import { isOver, isSpent, type StandingOptions } from "./standing.js";
 import type { SubscriptionMatcher } from "./subscription-matcher.js";
 import { type SubscriptionView, subscriptionViews } from "./subscription-view.js";
 
@@ -107,6 +112,51 @@ export class AcknowledgedSubscriptions {
     });
   }
 
+  /** Notes in the commit that stores a signal who has to acknowledge it; see `requireAcks`. */
+  requireAcks(draft: Draft, stored: StoredSignal, agentIds: readonly string[]): void {
+    requireAcks(draft, stored, { agentIds, matchers: this.#environment.matchers });
+  }
+
+  /** Waits until agents have acknowledged a signal; see `AckWait.run`. The session is pinned until then. */
+  async whenAcknowledged(
+    session: SessionState,
+    wait: RequiredAcks & { readonly stored: StoredSignal; readonly abort: AbortSignal },
+  ): Promise<void> {
+    // Of a signal that is new nobody has used up anything.
+    if (wait.stored.isDeduplicated) await this.#settleOverdue(session);
+    return new AckWait({ ...wait, environment: this.#environment, session }).run();
+  }
+
+  /** What became of a signal at the named subscriptions of agents, for receipts. */
+  receipts(session: SessionState, entry: LogEntry): NamedReceipts {
+    const { matchers } = this.#environment;
+    return new NamedReceipts(session.named, entry, { ...this.#standingOptions(), matchers });
+  }
+
+  /** What one named subscription made of a signal. Rejects with SUBSCRIPTION_NOT_FOUND, FILTER_BUDGET_EXCEEDED. */
+  async explain(
+    session: SessionState,
+    name: string,
+    signal: Pick<SignalToJudge, "sequence" | "judged">,
+  ): Promise<NamedVerdict | undefined> {
+    // What has used up its attempts with a consumer that is gone is a dead letter that nobody has made yet.
+    await this.#settleOverdue(session);
+    const subscription = session.named.definitions.get(name);
+    if (subscription === undefined) throw subscriptionNotFound(session.coordinationId, name);
+    return this.#verdict(session, subscription, signal);
+  }
+
+  /** What the named subscriptions of an agent made of a signal, by name. Throws FILTER_BUDGET_EXCEEDED. */
+  explainForAgent(
+    session: SessionState,
+    agentId: string,
+    signal: Pick<SignalToJudge, "sequence" | "judged">,
+  ): readonly NamedVerdict[] {
+    const own = [...session.named.definitions.values()].filter((record) => record.agentId === agentId);
+    own.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return own.flatMap((subscription) => this.#verdict(session, subscription, signal) ?? []);
+  }
+
   /** Removes a subscription with what it holds. Rejects with COORDINATION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND. */
   delete(coordinationId: string, name: string): Promise<void> {
     return this.#environment.directory.execute(
@@ -189,12 +239,24 @@ export class AcknowledgedSubscriptions {
     }
   }
 
-  #overdueOf(subscription: SubscriptionRecord) {
-    const options = {
+  #verdict(
+    session: SessionState,
+    subscription: SubscriptionRecord,
+    signal: Pick<SignalToJudge, "sequence" | "judged">,
+  ): NamedVerdict | undefined {
+    const { expressions } = this.#environment;
+    return namedVerdict(session.named, subscription, { ...signal, ...this.#standingOptions(), expressions });
+  }
+
+  #standingOptions(): StandingOptions {
+    return {
       nowMs: this.#environment.clock.nowMs(),
-      isOfEndedProcess: (lease: { readonly owner: string; readonly consumer: string }) =>
-        isOfEndedProcess(this.#environment, lease),
+      isOfEndedProcess: (lease) => isOfEndedProcess(this.#environment, lease),
     };
+  }
+
+  #overdueOf(subscription: SubscriptionRecord) {
+    const options = this.#standingOptions();
     return (record: Parameters<typeof isOver>[0]): boolean => isSpent(subscription, record) && isOver(record, options);
   }
 

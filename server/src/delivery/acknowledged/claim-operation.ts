@@ -1,7 +1,7 @@
 import { maxDeadLetters } from "../../model/limits.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import type { Draft } from "../../state/draft.js";
-import { scanOfPlace, type ScanPlace } from "../../state/scan-place.js";
+import { type ScanPlace, scanOfPlace } from "../../state/scan-place.js";
 import type { DeliveryRecord, LeaseRecord, ScanRecord, SubscriptionRecord } from "../../state/subscription-record.js";
 import { deliveryIdOf } from "./delivery-id.js";
 import { changeOfDeliveries } from "./settle-delivery.js";

@@ -1,4 +1,5 @@
 import { CoordinationError } from "../../model/coordination-error.js";
+import { laterOf } from "../../model/cursor.js";
 import { maxResponseBytes } from "../../model/limits.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import type { OpenSubscription, SessionState } from "../../state/session-state.js";
@@ -214,10 +215,6 @@ export class ConsumerStream {
 interface SeenSignal {
   readonly claimed: ClaimedSignal;
   readonly entry: LogEntry;
-}
-
-function laterOf(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
 }
 
 function deliveryOf({ deliveryId, attempt, deadlineMs }: ClaimedSignal): DeliveryItem {

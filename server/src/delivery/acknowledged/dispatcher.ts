@@ -15,7 +15,7 @@ import { priorityPicker } from "./pick-by-priority.js";
 import { sequencePicker } from "./pick-in-sequence.js";
 import { release } from "./release-operation.js";
 import { executeWithSignals } from "./signal-copies.js";
-import type { Picked, PendingSignal, SignalPicker } from "./signal-picker.js";
+import type { PendingSignal, Picked, SignalPicker } from "./signal-picker.js";
 import { isOver, isSpent, type Standing, standingOf } from "./standing.js";
 import type { SubscriptionMatcher } from "./subscription-matcher.js";
 

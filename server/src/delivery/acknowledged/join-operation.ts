@@ -54,9 +54,11 @@ function create(
   const { count } = draft.subscriptions;
   if (count >= maxNamedSubscriptions) throw tooManyNamedSubscriptions(draft.coordinationId, maxNamedSubscriptions);
   const { headSequence, oldestSequence } = draft.begin();
-  const record = { ...definition, name, createTimeMs: nowMs, secret: randomBytes(secretBytes).toString("base64url") };
   const { at } = definition.start;
   const resolved = at === "latest" ? headSequence : at === "earliest" ? oldestSequence - 1n : afterSequence;
+  const startSequence = String(resolved);
+  const secret = randomBytes(secretBytes).toString("base64url");
+  const record = { ...definition, name, createTimeMs: nowMs, secret, startSequence };
   draft.subscriptions.put(record, { ...scanOfPlace(placeAt(record, resolved)), claims: 0 });
   const actors = definition.agentId === "" ? [] : [definition.agentId];
   draft.changeHeader({}, { kind: "subscriptionCreated", actors, detail: name });

@@ -3,7 +3,7 @@ import type { LogEntry } from "../../model/log-entry.js";
 import { readLogAfter } from "../../state/read-log.js";
 import type { DeliveryRecord } from "../../state/subscription-record.js";
 import { readDue } from "./read-due.js";
-import type { PendingSignal, PickSource, Picked, SignalPicker } from "./signal-picker.js";
+import type { PendingSignal, Picked, PickSource, SignalPicker } from "./signal-picker.js";
 import type { SubscriptionMatcher } from "./subscription-matcher.js";
 
 // Signals that are read beyond those that can be handed out, because some do not match.
@@ -31,7 +31,11 @@ export function sequencePicker(source: PickSource): SignalPicker {
 /** What of a stretch of the log comes next, until there is no room or the filter cannot say. */
 function pickNext(
   log: readonly LogEntry[],
-  { matcher, position, room }: { readonly matcher: SubscriptionMatcher; readonly position: bigint; readonly room: number },
+  {
+    matcher,
+    position,
+    room,
+  }: { readonly matcher: SubscriptionMatcher; readonly position: bigint; readonly room: number },
 ): Picked {
   const signals: PendingSignal[] = [];
   let through = position;

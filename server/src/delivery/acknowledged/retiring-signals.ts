@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import { laterOf } from "../../model/cursor.js";
 import { maxDeadLetters } from "../../model/limits.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import type { Draft } from "../../state/draft.js";
@@ -83,7 +84,7 @@ export class RetiringSignals {
     const dropped = Math.max(0, unseen.length - maxDeadLetters);
     if (dropped > 0) draft.subscriptions.countDropped(dropped);
     for (const entry of unseen.slice(dropped)) putLetter(draft, record, entry, { nowMs, attempts: 0, detail: "" });
-    draft.subscriptions.movePlace(name, (position) => (position < this.#through ? this.#through : position));
+    draft.subscriptions.movePlace(name, (position) => laterOf(position, this.#through));
     return buried + unseen.length;
   }
 }

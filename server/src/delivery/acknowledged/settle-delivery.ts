@@ -13,9 +13,10 @@ import type { SignalCopies } from "./signal-copies.js";
  * The ways in which a delivery ends or comes back. Each is a change of a draft; whoever makes it says so in the audit.
  */
 
-/** A delivery was acknowledged: it is done, and by whom and when is known here. */
-export function settle(draft: Draft, { name }: SubscriptionRecord, record: DeliveryRecord): void {
-  draft.subscriptions.removeDelivery(name, record);
+/** A delivery was acknowledged: it is done, and its time is kept. */
+export function settle(draft: Draft, subscription: SubscriptionRecord, record: DeliveryRecord, nowMs: number): void {
+  draft.subscriptions.removeDelivery(subscription.name, record);
+  draft.subscriptions.noteAcknowledged(subscription, record, nowMs);
 }
 
 /** Whether no attempt is left. */

@@ -71,6 +71,11 @@ export class WireSend extends CheckedRequest implements SendSignalRequest {
     return this.prepared.expectedSequence;
   }
 
+  /** None: what names any is left to the library. */
+  get requiredAcks(): string[] {
+    return this.#decoded.requiredAcks;
+  }
+
   get event(): SendSignalRequest["event"] {
     return this.#decoded.event;
   }

@@ -11,6 +11,8 @@ import {
   noCounts,
   ordinalPrefix,
   prefixEnd,
+  requestsBounds,
+  requestsKey,
   seal,
   sealOrdinal,
   space,
@@ -19,6 +21,7 @@ import type { RowChange } from "./lmdb-writer.js";
 import { chunksOf, LogChunk, sealChunk } from "./log-chunk.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
 import type { HashSeed } from "./request-hash.js";
+import { RequestRow, type RequestRun, sealRequests } from "./request-row.js";
 import { RowBatch } from "./row-batch.js";
 
 /** What the store knows beside its rows. */
@@ -34,6 +37,8 @@ export interface StoreState {
 
 // Rows of removed coordinations that one commit sweeps beside what it writes: bounds what a sender waits for.
 const sweepRowsPerCommit = 512;
+// Rows of requests that one commit writes: those of a log that had none yet follow over several.
+const requestRowsPerCommit = 64;
 // Journal records that one commit trims.
 const maxTrimmedRecords = 4_096;
 const nothing = new Uint8Array();
@@ -52,6 +57,17 @@ export interface RequestChange {
   /** The hashes of entries that follow each other, from a sequence on. */
   readonly added: readonly { readonly firstSequence: bigint; readonly hashes: readonly number[] }[];
   readonly trimmedThrough: bigint;
+  /** From now on rows hold the requests through this sequence; undefined where the commit wrote no such rows. */
+  readonly rowsThrough: bigint | undefined;
+}
+
+/** What a commit is made into rows with; all of it tells of the store as it is. */
+export interface CommitRowsOptions {
+  readonly db: LmdbDatabase;
+  readonly state: StoreState;
+  readonly header: (coordinationId: string) => StoredHeader | undefined;
+  /** Requests of a log, after those of trimmed signals, that are to have a row and have none yet: at most so many rows. */
+  readonly unwrittenRequests: (stored: StoredHeader, trimmedThrough: bigint, maxRows: number) => readonly RequestRun[];
 }
 
 /** Turns the parts of one commit into rows. It only reads the store: whatever is found damaged, nothing has been written. */
@@ -61,17 +77,19 @@ export class CommitRows {
   readonly #batch: RowBatch;
   readonly #garbage: Set<number>;
   readonly #seed: HashSeed;
+  readonly #unwrittenRequests: CommitRowsOptions["unwrittenRequests"];
   /** What is to be known of requests once the rows are written. */
   readonly requests: RequestChange[] = [];
   /** The headers that the commit leaves; undefined for those it removes. */
   readonly headers = new Map<string, StoredHeader | undefined>();
   #nextOrdinal: number;
   #count: number;
+  #requestRows = 0;
 
-  /** `header` tells of the store as it is. */
-  constructor(db: LmdbDatabase, state: StoreState, header: (coordinationId: string) => StoredHeader | undefined) {
+  constructor({ db, state, header, unwrittenRequests }: CommitRowsOptions) {
     this.#db = db;
     this.#header = header;
+    this.#unwrittenRequests = unwrittenRequests;
     this.#seed = state.seed;
     this.#batch = new RowBatch((key) => db.doesExist(key));
     this.#garbage = new Set(state.garbage);
@@ -98,7 +116,7 @@ export class CommitRows {
   sweepGarbage(): void {
     let rest = sweepRowsPerCommit;
     for (const ordinal of [...this.#garbage]) {
-      for (const inSpace of [space.journal, space.log]) {
+      for (const inSpace of [space.journal, space.log, space.requests]) {
         if (rest <= 0) return;
         const start = ordinalPrefix(inSpace, ordinal);
         for (const key of this.#db.getKeys({ start, end: prefixEnd(start), limit: rest })) {
@@ -125,7 +143,7 @@ export class CommitRows {
     const counts = noCounts.map((none, kind) => previous?.counts[kind] ?? none);
     this.#removeThrough(ordinal, previous?.header.trimmedThroughSequence ?? 0n, header.trimmedThroughSequence);
     if (part.removeAfterSequence !== undefined) this.#removeAfter(ordinal, part.removeAfterSequence);
-    this.#append(ordinal, part, previous === undefined);
+    this.#append(ordinal, part, previous);
     this.#writeRecords(ordinal, counts, part.records);
     if (part.trimRecords !== undefined) this.#trimRecords(ordinal, counts, part.trimRecords);
     const stored = { header, ordinal, counts };
@@ -134,7 +152,11 @@ export class CommitRows {
     this.headers.set(id, stored);
   }
 
-  #append(ordinal: number, { header, entries, removeAfterSequence }: CoordinationChange, isNew: boolean): void {
+  #append(
+    ordinal: number,
+    { header, entries, removeAfterSequence }: CoordinationChange,
+    previous: StoredHeader | undefined,
+  ): void {
     const added: RequestChange["added"][number][] = [];
     for (const chunk of chunksOf(this.#seed, entries)) {
       const key = logKey(ordinal, chunk.lastSequence);
@@ -142,7 +164,22 @@ export class CommitRows {
       added.push(chunk);
     }
     const trimmedThrough = header.trimmedThroughSequence;
-    this.requests.push({ ordinal, isNew, removedAfter: removeAfterSequence, added, trimmedThrough });
+    // A commit that takes entries out leaves those that wait for a row to the next one.
+    const isPlain = previous !== undefined && removeAfterSequence === undefined;
+    const rowsThrough = isPlain ? this.#writeRequests(previous, trimmedThrough) : undefined;
+    const isNew = previous === undefined;
+    this.requests.push({ ordinal, isNew, removedAfter: removeAfterSequence, added, trimmedThrough, rowsThrough });
+  }
+
+  /** Writes rows of the requests of earlier commits; answers through which sequence rows have them then. */
+  #writeRequests(stored: StoredHeader, trimmedThrough: bigint): bigint | undefined {
+    const runs = this.#unwrittenRequests(stored, trimmedThrough, requestRowsPerCommit - this.#requestRows);
+    for (const run of runs) {
+      const key = requestsKey(stored.ordinal, run.lastSequence);
+      this.#batch.put(key, sealRequests(key, run));
+    }
+    this.#requestRows += runs.length;
+    return runs.at(-1)?.lastSequence;
   }
 
   #writeRecords(ordinal: number, counts: number[], records: readonly JournalChange[]): void {
@@ -183,8 +220,10 @@ export class CommitRows {
   /** Removes rows all of whose entries are to go; the row that holds the next entry keeps the last ones that have gone. */
   #removeThrough(ordinal: number, afterSequence: bigint, throughSequence: bigint): void {
     if (afterSequence >= throughSequence) return;
-    const range = { start: logKey(ordinal, afterSequence + 1n), end: logKey(ordinal, throughSequence + 1n) };
-    for (const key of this.#db.getKeys(range)) this.#batch.remove(key);
+    for (const keyOf of [logKey, requestsKey]) {
+      const range = { start: keyOf(ordinal, afterSequence + 1n), end: keyOf(ordinal, throughSequence + 1n) };
+      for (const key of this.#db.getKeys(range)) this.#batch.remove(key);
+    }
   }
 
   #removeAfter(ordinal: number, sequence: bigint): void {
@@ -197,6 +236,17 @@ export class CommitRows {
       if (chunk.firstSequence > sequence) continue;
       const rest = logKey(ordinal, sequence);
       this.#batch.put(rest, sealChunk(rest, chunk.through(sequence)));
+    }
+    this.#removeRequestsAfter(ordinal, sequence);
+  }
+
+  #removeRequestsAfter(ordinal: number, sequence: bigint): void {
+    for (const { key, value } of this.#db.getRange(requestsBounds(ordinal, sequence))) {
+      this.#batch.remove(key);
+      const row = new RequestRow(key, value);
+      if (row.firstSequence > sequence) continue;
+      const rest = requestsKey(ordinal, sequence);
+      this.#batch.put(rest, sealRequests(rest, row.through(sequence)));
     }
   }
 

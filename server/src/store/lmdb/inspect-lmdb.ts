@@ -1,5 +1,6 @@
 import type { LogEntry } from "../../model/log-entry.js";
 import type { InspectionFindings } from "../inspection-findings.js";
+import { nextSequence } from "../next-sequence.js";
 import type { InspectedCoordination, InspectionReport } from "../store-maintenance.js";
 import { type StoredHeader, unsealHeader } from "./header-row.js";
 import {
@@ -8,6 +9,7 @@ import {
   isHeaderKey,
   journalKinds,
   journalNameFromKey,
+  logKey,
   noCounts,
   ordinalFromKey,
   prefixEnd,
@@ -15,10 +17,12 @@ import {
   schemaVersion,
   space,
   unseal,
+  versionWithoutRequestRows,
 } from "./lmdb-records.js";
 import { LogChunk } from "./log-chunk.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
 import { type HashSeed, requestHash, seedFromBytes } from "./request-hash.js";
+import { RequestRow } from "./request-row.js";
 
 interface Tally {
   readonly stored: StoredHeader;
@@ -27,12 +31,14 @@ interface Tally {
   recordCount: number;
   /** The last log row seen. */
   lastSequence: bigint;
+  /** The last signal that a row of requests seen has. */
+  requestsThrough: bigint;
 }
 
 /**
  * Reads every row once, in the order of keys, in one turn of the event loop and so in one state of the store: checks every
- * checksum, that logs have no gaps but those that rollbacks made, that requests have the hashes by which they are found, and the
- * counts.
+ * checksum, that logs have no gaps but those that rollbacks made, that requests have the hashes by which they are found, that
+ * their own rows, for which the log is read again, have the same, and the counts.
  */
 export class LmdbInspection {
   readonly #db: LmdbDatabase;
@@ -83,6 +89,9 @@ export class LmdbInspection {
       case space.garbage:
         unseal(key, value);
         break;
+      case space.requests:
+        this.#inspectRequests(key, value);
+        break;
       default:
         this.#damage(`row ${Buffer.from(key).toString("hex")} is of no known kind`);
     }
@@ -99,7 +108,8 @@ export class LmdbInspection {
       return;
     }
     const tally = { stored, signalCount: 0, counts: [...noCounts], recordCount: 0 };
-    this.#tallies.set(ordinal, { ...tally, lastSequence: stored.header.trimmedThroughSequence });
+    const { trimmedThroughSequence: trimmed } = stored.header;
+    this.#tallies.set(ordinal, { ...tally, lastSequence: trimmed, requestsThrough: trimmed });
   }
 
   #inspectMeta(key: Uint8Array, value: Uint8Array): void {
@@ -111,7 +121,7 @@ export class LmdbInspection {
     }
     const number = bytes.readUInt32BE();
     if (name === "count") this.#countRow = number;
-    if (name === "schema" && number !== schemaVersion) {
+    if (name === "schema" && number !== schemaVersion && number !== versionWithoutRequestRows) {
       this.#damage(`the layout is ${number}, this server knows ${schemaVersion}`);
     }
   }
@@ -149,6 +159,39 @@ export class LmdbInspection {
     }
     const expected = requestKey === undefined || this.#seed === undefined ? 0 : requestHash(this.#seed, requestKey);
     if (hash !== expected) this.#damage(`the request that made signal ${sequence} of "${coordinationId}" is not known`);
+  }
+
+  #inspectRequests(key: Uint8Array, value: Uint8Array): void {
+    const row = new RequestRow(key, value);
+    const tally = this.#tallyOf(key);
+    if (tally === undefined) return;
+    const { coordinationId, trimmedThroughSequence: trimmed, removedRanges, headSequence } = tally.stored.header;
+    const next = nextSequence(tally.requestsThrough, removedRanges);
+    // The first row may begin with what was trimmed.
+    const isInPlace = row.firstSequence === next || (row.firstSequence < next && tally.requestsThrough === trimmed);
+    if (!isInPlace || row.lastSequence > headSequence || row.lastSequence <= trimmed) {
+      const found = `${row.firstSequence} to ${row.lastSequence}`;
+      this.#damage(`"${coordinationId}" has a row of the requests of signals ${found} where ${next} should follow`);
+    }
+    tally.requestsThrough = row.lastSequence;
+    this.#compareWithLog(tally, row);
+  }
+
+  /** Checks that a row of requests has the hashes that the log has; one difference is as telling as many. */
+  #compareWithLog({ stored: { header, ordinal } }: Tally, row: RequestRow): void {
+    const { coordinationId, trimmedThroughSequence: trimmed } = header;
+    const first = row.firstSequence > trimmed ? row.firstSequence : trimmed + 1n;
+    for (const { key, value } of this.#db.getRange({ start: logKey(ordinal, first), end: headerKey(ordinal) })) {
+      const chunk = LogChunk.look(key, value);
+      if (chunk.firstSequence > row.lastSequence) return;
+      for (let index = 0; index < chunk.count; index++) {
+        const sequence = chunk.firstSequence + BigInt(index);
+        if (sequence < first || sequence > row.lastSequence) continue;
+        if (chunk.hashAt(index) === row.hashAt(Number(sequence - row.firstSequence))) continue;
+        this.#damage(`the request that made signal ${sequence} of "${coordinationId}" is known as another one`);
+        return;
+      }
+    }
   }
 
   #checkJoins({ stored: { header }, lastSequence }: Tally, next: bigint): void {

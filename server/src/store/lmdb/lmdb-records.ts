@@ -15,15 +15,19 @@ import type { JournalKind } from "../signal-store.js";
  *   03 ordinal sequence(u64)         log entries, through the one with this sequence
  *   03 ordinal ff ff ff ff ff ff ff ff   header: beside the newest entries, so that a commit mostly writes one page for both
  *   05 ordinal                       rows of this ordinal are garbage
+ *   06 ordinal sequence(u64)         hashes of the requests of log entries, through the one with this sequence
  *
  * Every value begins with a CRC-32 over its key and the rest, so that a damaged row and a misplaced one are both found.
  */
 
 /** Bytes of a store's rows, by what they hold. 04 had a row for each request until layout 3. */
-export const space = { meta: 0, coordination: 1, journal: 2, log: 3, garbage: 5 } as const;
+export const space = { meta: 0, coordination: 1, journal: 2, log: 3, garbage: 5, requests: 6 } as const;
 
 /** The layout this code reads and writes. */
-export const schemaVersion = 3;
+export const schemaVersion = 4;
+
+/** The layout before had all but the rows of requests (06), and is read as if none of these had been written yet. */
+export const versionWithoutRequestRows = 3;
 
 const kindBytes: Readonly<Record<JournalKind, number>> = {
   // The resident kinds are next to each other, those that came later in a stretch of their own.
@@ -127,8 +131,22 @@ export function journalNameFromKey(key: Uint8Array): { readonly kind: JournalKin
 }
 
 export function logKey(ordinal: number, sequence: bigint): Buffer {
+  return sequencedKey(space.log, ordinal, sequence);
+}
+
+/** Names the row of requests whose last entry has this sequence. */
+export function requestsKey(ordinal: number, sequence: bigint): Buffer {
+  return sequencedKey(space.requests, ordinal, sequence);
+}
+
+/** Where the rows of requests begin and end that have entries after a sequence. */
+export function requestsBounds(ordinal: number, afterSequence: bigint): RowBounds {
+  return { start: requestsKey(ordinal, afterSequence + 1n), end: prefixEnd(ordinalPrefix(space.requests, ordinal)) };
+}
+
+function sequencedKey(inSpace: number, ordinal: number, sequence: bigint): Buffer {
   const key = Buffer.allocUnsafe(sequenceOffset + 8);
-  key[0] = space.log;
+  key[0] = inSpace;
   key.writeUInt32BE(ordinal, 1);
   key.writeBigUInt64BE(sequence, sequenceOffset);
   return key;
@@ -143,6 +161,7 @@ export function isHeaderKey(key: Uint8Array): boolean {
   return key[0] === space.log && sequenceFromLogKey(key) === headerSequence;
 }
 
+/** The sequence in the key of a row of a log or of requests. */
 export function sequenceFromLogKey(key: Uint8Array): bigint {
   return asBuffer(key).readBigUInt64BE(sequenceOffset);
 }

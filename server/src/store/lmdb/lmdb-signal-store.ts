@@ -38,12 +38,15 @@ import { LogChunk } from "./log-chunk.js";
 import { dataFileName, type LmdbDatabase, openLmdb } from "./open-lmdb.js";
 import { seedFromBytes } from "./request-hash.js";
 import { RequestIndex } from "./request-index.js";
+import { requestsPerRow } from "./request-row.js";
 import { upgradeLmdb } from "./upgrade-lmdb.js";
 
 /** Where an LMDB store lives. */
 export interface LmdbStoreOptions {
   /** A directory for this store alone; made when it does not exist. */
   readonly directory: string;
+  /** Signals whose requests share one row; 4,080 unless a test wants to see many rows. */
+  readonly requestsPerRow?: number;
 }
 
 // Headers kept decoded; the rest are read again when they are asked for.
@@ -63,7 +66,8 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<SignalSt
     await upgradeLmdb(path);
     const db = openLmdb(path);
     writer = new LmdbWriter(db, path);
-    const store = new LmdbSignalStore({ db, writer, lock, url: `lmdb:${options.directory}` });
+    const requests = new RequestIndex(db, options.requestsPerRow ?? requestsPerRow);
+    const store = new LmdbSignalStore({ db, writer, lock, requests, url: `lmdb:${options.directory}` });
     store.begin();
     return store;
   } catch (error) {
@@ -94,6 +98,7 @@ interface LmdbStoreParts {
   readonly db: LmdbDatabase;
   readonly writer: LmdbWriter;
   readonly lock: DirectoryLock;
+  readonly requests: RequestIndex;
 }
 
 class LmdbSignalStore implements SignalStore {
@@ -108,12 +113,12 @@ class LmdbSignalStore implements SignalStore {
   readonly #headers = new Map<string, StoredHeader>();
   #state: StoreState = { nextOrdinal: 1, count: 0, garbage: new Set(), seed: [0, 0] };
 
-  constructor({ url, db, writer, lock }: LmdbStoreParts) {
+  constructor({ url, db, writer, lock, requests }: LmdbStoreParts) {
     this.url = url;
     this.#db = db;
     this.#writer = writer;
     this.#lock = lock;
-    this.#requests = new RequestIndex(db);
+    this.#requests = requests;
   }
 
   /** Checks the layout's version, finds what an earlier process left to be swept, and that every coordination can be found. */
@@ -144,7 +149,12 @@ class LmdbSignalStore implements SignalStore {
   }
 
   async commit(parts: readonly CommitPart[]): Promise<readonly CommitOutcome[]> {
-    const rows = new CommitRows(this.#db, this.#state, (id) => this.#header(id));
+    const rows = new CommitRows({
+      db: this.#db,
+      state: this.#state,
+      header: (id) => this.#header(id),
+      unwrittenRequests: (...of) => this.#requests.unwritten(...of),
+    });
     for (const part of parts) rows.add(part);
     rows.sweepGarbage();
     if (rows.changes.length > 0) await this.#writer.commit(rows.changes);

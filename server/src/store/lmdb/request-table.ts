@@ -9,6 +9,7 @@ const leastCapacity = 16;
 // Room for half as many signals as there are, so that making the table anew is paid for by the signals that filled it.
 const growth = 1.5;
 const fullest = 0.75;
+const none: readonly number[] = [];
 
 /** The hashes of one log's requests. */
 export class RequestTable {
@@ -61,14 +62,23 @@ export class RequestTable {
   /** The sequences whose requests have a hash, the newest first. */
   find(hash: number): readonly number[] {
     const mask = this.#slots.length - 1;
-    const found: number[] = [];
+    let found: number[] | undefined;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const index = this.#slots[slot] ?? 0;
       if (index === 0) break;
       const sequence = this.#base + index - 1;
-      if (this.#hashes[index - 1] === hash && sequence >= this.#first) found.push(sequence);
+      if (this.#hashes[index - 1] === hash && sequence >= this.#first) {
+        found ??= [];
+        found.push(sequence);
+      }
     }
+    if (found === undefined) return none;
     return found.length < 2 ? found : [...new Set(found)].sort((a, b) => b - a);
+  }
+
+  /** The hashes of signals that are there, through the last one; good until the table is changed. */
+  hashes(first: number, last: number): Uint32Array {
+    return this.#hashes.subarray(first - this.#base, last + 1 - this.#base);
   }
 
   #enter(index: number, hash: number): void {

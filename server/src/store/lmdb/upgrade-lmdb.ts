@@ -13,10 +13,12 @@ import {
   noCounts,
   ordinalPrefix,
   prefixEnd,
+  schemaVersion,
   sealOrdinal,
   sequenceFromLogKey,
   space,
   unseal,
+  versionWithoutRequestRows,
 } from "./lmdb-records.js";
 import { LmdbWriter, type RowChange } from "./lmdb-writer.js";
 import { chunksOf, sealChunk } from "./log-chunk.js";
@@ -24,10 +26,11 @@ import { dataFileName, type LmdbDatabase, openLmdb } from "./open-lmdb.js";
 import { type HashSeed, seedFromBytes } from "./request-hash.js";
 
 /*
- * From layout 2 to this one. Layout 2 had a row for each entry, with sixteen bytes each for its request and its content before
+ * From older layouts to this one. Layout 3 had all but the rows of requests, which a server that does not know them would not
+ * keep in step with the log: its number is changed, and the rows follow once a log is in use. Layout 2 had a row for each entry, with sixteen bytes each for its request and its content before
  * the signal, a row for each request (04), and the header as JSON, with its ordinal, under the coordination's id.
  *
- * The rows go into a store in a directory below, whose file takes the place of the old one when it is whole and on disk: one
+ * Its rows go into a store in a directory below, whose file takes the place of the old one when it is whole and on disk: one
  * that was cut off while it was made is made again.
  */
 
@@ -37,10 +40,14 @@ const hasRequest = 1;
 const identityBytes = 32;
 const upgradeDirectory = "upgrade";
 
-/** Whether a store is one that a server of before wrote. */
+/** Whether a store can only be read once it was brought up to date. */
 export function isOutdated(db: LmdbDatabase): boolean {
+  return hasVersion(db, oldVersion);
+}
+
+function hasVersion(db: LmdbDatabase, version: number): boolean {
   const value = db.getBinary(schemaKey);
-  return value !== undefined && Buffer.from(value).equals(sealOrdinal(schemaKey, oldVersion));
+  return value !== undefined && Buffer.from(value).equals(sealOrdinal(schemaKey, version));
 }
 
 /** Brings a data file up to date that nobody else uses, if it is outdated. Throws STORE_CORRUPT. */
@@ -48,6 +55,7 @@ export async function upgradeLmdb(path: string): Promise<void> {
   const directory = join(dirname(path), upgradeDirectory);
   rmSync(directory, { recursive: true, force: true });
   const old = openLmdb(path);
+  if (hasVersion(old, versionWithoutRequestRows)) return renumber(old, path);
   if (!isOutdated(old)) {
     await old.close();
     return;
@@ -66,6 +74,16 @@ export async function upgradeLmdb(path: string): Promise<void> {
   renameSync(join(directory, dataFileName), path);
   syncDirectory(dirname(path));
   rmSync(directory, { recursive: true });
+}
+
+/** Says of a store that it has this layout, and closes it. */
+async function renumber(db: LmdbDatabase, path: string): Promise<void> {
+  const writer = new LmdbWriter(db, path);
+  try {
+    await writer.commit([{ key: schemaKey, value: sealOrdinal(schemaKey, schemaVersion) }]);
+  } finally {
+    await writer.close();
+  }
 }
 
 async function copyInto(path: string, old: LmdbDatabase): Promise<void> {

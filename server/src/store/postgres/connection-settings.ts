@@ -43,11 +43,6 @@ export interface ConnectionSettings {
   readonly config: ClientConfig;
 }
 
-/** Whether a store's URL is one of PostgreSQL. */
-export function isPostgresUrl(url: string): boolean {
-  return url.startsWith("postgres://") || url.startsWith("postgresql://");
-}
-
 /** Reads a store's URL. Throws an Error that says how it should look. */
 export function connectionSettings(url: string): ConnectionSettings {
   const shown = redactedUrl(url);

@@ -1,5 +1,6 @@
 import { create, fromBinary, type JsonObject, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { createValidator } from "@bufbuild/protovalidate";
 import {
   BatchSendSignalsRequestSchema,
@@ -44,7 +45,7 @@ function isRead(bytes: Uint8Array): boolean {
   const message = fromBinary(SendSignalRequestSchema, bytes);
   expect(validator.validate(SendSignalRequestSchema, message)).toMatchObject({ kind: "valid" });
   const { coordinationId, senderAgentId, recipientAgentIds, priority, correlationId, metadata, requestId } = request;
-  const { event, expectedSequence } = request;
+  const { event, expectedSequence, requiredAcks } = request;
   expect({
     coordinationId,
     senderAgentId,
@@ -53,6 +54,7 @@ function isRead(bytes: Uint8Array): boolean {
     correlationId,
     metadata,
     requestId,
+    requiredAcks,
     event,
   }).toEqual({ ...message, $typeName: undefined, expectedSequence: undefined });
   expect(expectedSequence).toBe(message.expectedSequence);
@@ -149,6 +151,8 @@ const parts = fc
       ),
       requestId: text,
       expectedSequence: fc.constantFrom(0n, 1n, 127n, 128n, 2n ** 49n - 1n, 2n ** 49n, 2n ** 63n - 1n, 2n ** 63n),
+      requiredAcks: fc.oneof({ weight: 9, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: texts }),
+      ackTimeout: fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, fc.constant(durationFromMs(5))),
       event,
     },
     { requiredKeys: ["event"] },
@@ -242,6 +246,8 @@ describe("decodeRequest: a SendSignalRequest", () => {
     ["a signal that is too large", { event: { case: "interAgentMessage", value: { message: "x".repeat(300_000) } } }],
     ["a field that breaks a rule", { event: { case: "interAgentMessage", value: {} }, requestId: "ü" }],
     ["no event", {}],
+    ["an acknowledgement that is required", { ...messageWith({}), requiredAcks: ["b"] }],
+    ["a time to wait for acknowledgements", { ...messageWith({}), ackTimeout: durationFromMs(1) }],
   ])("is left to the library for %s", (_, odd) => {
     expect(isRead(encoded(odd))).toBe(false);
   });

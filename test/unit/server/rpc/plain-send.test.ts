@@ -1,4 +1,5 @@
 import { create, getOption, toJson } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { createValidator } from "@bufbuild/protovalidate";
 import {
   FieldRulesSchema,
@@ -115,6 +116,11 @@ const parts = fc
       metadata,
       requestId: text,
       expectedSequence: fc.constantFrom(0n, 1n, 2n ** 63n - 1n, 2n ** 63n),
+      requiredAcks: fc.oneof({ weight: 9, arbitrary: fc.constant([]) }, texts),
+      ackTimeout: fc.oneof(
+        { weight: 9, arbitrary: fc.constant(undefined) },
+        fc.constantFrom(durationFromMs(0), durationFromMs(5)),
+      ),
       event,
     },
     { requiredKeys: [] },
@@ -184,6 +190,8 @@ describe("isPlainSend", () => {
        "SendSignalRequest.metadata {"map":{"maxPairs":"64","keys":{"string":{"minLen":"1","maxLen":"200"}},"values":{"string":{"maxLen":"4096"}}}}",
        "SendSignalRequest.request_id {"string":{"maxLen":"128","pattern":"^[\\\\x20-\\\\x7e]+$"},"ignore":"IGNORE_IF_ZERO_VALUE"}",
        "SendSignalRequest.expected_sequence {"uint64":{"lte":"9223372036854775807"}}",
+       "SendSignalRequest.required_acks {"repeated":{"maxItems":"64","unique":true,"items":{"string":{"minLen":"1","maxLen":"200","pattern":"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"}}}}",
+       "SendSignalRequest.ack_timeout {"duration":{"lte":"3600s","gte":"0.001s"}}",
        "SendSignalRequest.agent_initialized {}",
        "SendSignalRequest.agent_completed {}",
        "SendSignalRequest.dependency_resolved {}",

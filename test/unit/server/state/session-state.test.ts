@@ -22,6 +22,8 @@ function changeOf(parts: Partial<DurableChange>): DurableChange {
       scans: new Map(),
       deliveries: new Map(),
       deadLetters: new Map(),
+      acknowledged: new Map(),
+      required: new Map(),
       totals: undefined,
     },
     removedAfterSequence: undefined,

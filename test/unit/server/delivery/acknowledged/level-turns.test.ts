@@ -21,10 +21,22 @@ function handOut(turns: LevelTurns, pending: number[], count: number): readonly 
 }
 
 test.each([
-  [[1_500, 1_500, 1_500, 1_500], [700, 100, 100, 100]],
-  [[0, 1_500, 1_500, 1_500], [0, 800, 100, 100]],
-  [[0, 1_500, 0, 1_500], [0, 900, 0, 100]],
-  [[0, 0, 0, 1_500], [0, 0, 0, 1_000]],
+  [
+    [1_500, 1_500, 1_500, 1_500],
+    [700, 100, 100, 100],
+  ],
+  [
+    [0, 1_500, 1_500, 1_500],
+    [0, 800, 100, 100],
+  ],
+  [
+    [0, 1_500, 0, 1_500],
+    [0, 900, 0, 100],
+  ],
+  [
+    [0, 0, 0, 1_500],
+    [0, 0, 0, 1_000],
+  ],
 ])("of %p waiting, 1,000 that are handed out are %p", (pending, expected) => {
   const handedOut = handOut(new LevelTurns(), [...pending], 1_000);
   expect(levels.map((level) => handedOut.filter((each) => each === level).length)).toEqual(expected);
@@ -66,7 +78,8 @@ test("a waiting level's signal is passed by fewer than a batch, and by as many m
           const signal = queues[level]?.shift();
           if (signal === undefined) throw new Error("nothing of the level waited");
           const bound = maxBatchSignals * (Math.floor(signal.before / levelShareSignals) + 1);
-          if (total - signal.at >= bound) throw new Error(`waited for ${total - signal.at}, ${signal.before} before it`);
+          if (total - signal.at >= bound)
+            throw new Error(`waited for ${total - signal.at}, ${signal.before} before it`);
           total += 1;
         }
       }

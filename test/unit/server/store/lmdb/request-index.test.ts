@@ -11,6 +11,7 @@ import { entryAt, headerOf } from "../../../../support/log-entries.js";
 import { temporaryDirectory } from "../../../../support/temporary-directory.js";
 
 const ordinal = 1;
+const perRow = 4;
 const seed: HashSeed = [3, 4];
 
 describe("RequestIndex", () => {
@@ -22,7 +23,7 @@ describe("RequestIndex", () => {
     directory = await temporaryDirectory();
     await createLmdb(directory.path);
     db = openLmdb(join(directory.path, dataFileName));
-    index = new RequestIndex(db);
+    index = new RequestIndex(db, perRow);
   });
   afterEach(async () => {
     await db.close();
@@ -54,7 +55,7 @@ describe("RequestIndex", () => {
   });
 
   test("follows the commits", async () => {
-    const change = { ordinal, isNew: true, removedAfter: undefined, trimmedThrough: 0n };
+    const change = { ordinal, isNew: true, removedAfter: undefined, trimmedThrough: 0n, rowsThrough: undefined };
     index.apply({ ...change, added: [await store(["a", "b"])] });
     expect([sequenceOf("a"), sequenceOf("b")]).toEqual([1n, 2n]);
     index.apply({ ...change, isNew: false, added: [await store(["c"], 3)], trimmedThrough: 1n });
@@ -66,7 +67,7 @@ describe("RequestIndex", () => {
   });
 
   test("reads nothing of a log that nobody has asked for", async () => {
-    const change = { ordinal, isNew: false, removedAfter: undefined, trimmedThrough: 0n };
+    const change = { ordinal, isNew: false, removedAfter: undefined, trimmedThrough: 0n, rowsThrough: undefined };
     index.apply({ ...change, added: [await store(["a"])] });
     expect(index.has(ordinal)).toBe(false);
   });
@@ -112,7 +113,7 @@ describe("RequestIndex", () => {
   });
 
   test("forgets the log that was not asked for longest, never the one in use", () => {
-    const change = { isNew: true, removedAfter: undefined, trimmedThrough: 0n };
+    const change = { isNew: true, removedAfter: undefined, trimmedThrough: 0n, rowsThrough: undefined };
     const added = [{ firstSequence: 2_000_000n, hashes: [1] }];
     index.apply({ ...change, ordinal: 1, added: [] });
     index.apply({ ...change, ordinal: 2, added });
