@@ -14,6 +14,7 @@ import type { ItemStream, SubscriptionItem } from "../transport/signal-streams.j
 export class ConnectItemStream implements ItemStream {
   readonly #abort = new AbortController();
   readonly #responses: AsyncIterator<SubscribeResponse>;
+  #response: SubscribeResponse | undefined;
 
   constructor(client: Client<typeof SignalService>, request: SubscribeRequest, contextValues: ContextValues) {
     const responses = client.subscribe(request, {
@@ -25,14 +26,23 @@ export class ConnectItemStream implements ItemStream {
     this.#responses = responses[Symbol.asyncIterator]();
   }
 
-  async next(): Promise<SubscriptionItem | undefined> {
+  async arrived(): Promise<boolean> {
     const { signal } = this.#abort;
     try {
       const result = await this.#responses.next();
-      return result.done === true ? undefined : result.value.item;
+      if (result.done === true) return false;
+      this.#response = result.value;
+      return true;
     } catch (thrown) {
       throw signal.aborted ? signal.reason : thrown;
     }
+  }
+
+  take(): SubscriptionItem {
+    const response = this.#response;
+    if (response === undefined) throw new Error("no item has arrived");
+    this.#response = undefined;
+    return response.item;
   }
 
   cancel(reason: CoordinationClientError): void {

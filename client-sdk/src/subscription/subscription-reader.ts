@@ -33,6 +33,9 @@ export interface SubscriptionReaderOptions {
   readonly emit: (status: SubscriptionStatus) => void;
 }
 
+/** What has come: an item of some kind, or the end. */
+type Arrival = NonNullable<SubscriptionItem["case"]> | "unknown" | "end";
+
 /**
  * Reads a subscription's batches, over as many streams as it takes. A lost stream is replaced by one that starts at the
  * position; errors that a new stream cannot mend are thrown.
@@ -40,6 +43,8 @@ export interface SubscriptionReaderOptions {
 export class SubscriptionReader {
   readonly #options: SubscriptionReaderOptions;
   #stream: SubscriptionStream | undefined;
+  /** A batch with signals that was not taken yet. */
+  #batch: SignalBatch | undefined;
   /** Attempts since a stream last got anywhere. */
   #attempts = 0;
   #lostSinceMs: number | undefined;
@@ -52,19 +57,26 @@ export class SubscriptionReader {
   /** Reads until the subscription stands. */
   async open(): Promise<void> {
     while (!this.#everConnected) {
-      const item = await this.#readOrReconnect();
-      if (item === undefined) return;
-      if (item.case !== "subscribed") throw notSubscribed(item.case);
+      const arrival = await this.#readOrReconnect();
+      if (arrival === "end") return;
+      if (arrival !== "subscribed") throw notSubscribed(arrival);
     }
   }
 
-  /** Reads until there is a batch with signals; `undefined` at the end. The batch read before must be handed out by then. */
-  async read(): Promise<SignalBatch | undefined> {
-    for (;;) {
-      const item = await this.#readOrReconnect();
-      if (item === undefined) return undefined;
-      if (item.case === "batch" && item.value.signals.length > 0) return item.value;
-    }
+  /**
+   * Reads until there is a batch with signals, which must then be taken; resolves with false at the end. The batch read before
+   * must be handed out by then.
+   */
+  async read(): Promise<boolean> {
+    while ((await this.#readOrReconnect()) !== "end") if (this.#batch !== undefined) return true;
+    return false;
+  }
+
+  /** Takes the batch that was read, once. */
+  takeBatch(): SignalBatch | undefined {
+    const batch = this.#batch;
+    this.#batch = undefined;
+    return batch;
   }
 
   /** Cancels the open stream. */
@@ -74,12 +86,12 @@ export class SubscriptionReader {
   }
 
   // Unknown kinds of items pass by: what they might hide shows in the ranges.
-  async #readOrReconnect(): Promise<SubscriptionItem | undefined> {
+  async #readOrReconnect(): Promise<Arrival> {
     for (;;) {
       try {
         const stream = this.#openStream();
-        const item = await stream.next();
-        return item === undefined ? undefined : this.#accept(item, stream.baseUrl);
+        if (!(await stream.arrived())) return "end";
+        return this.#accept(stream.take(), stream.baseUrl);
       } catch (thrown) {
         const baseUrl = this.#stream?.baseUrl;
         this.close();
@@ -99,8 +111,8 @@ export class SubscriptionReader {
     return this.#stream;
   }
 
-  /** Takes note of an item; returns what of it is news. */
-  #accept(item: SubscriptionItem, baseUrl: string | undefined): SubscriptionItem {
+  /** Takes note of an item; returns what it is. */
+  #accept(item: SubscriptionItem, baseUrl: string | undefined): Arrival {
     const { position, emit } = this.#options;
     if (item.case !== "subscribed") this.#progress();
     switch (item.case) {
@@ -114,24 +126,28 @@ export class SubscriptionReader {
           baseUrl,
         });
         this.#everConnected = true;
-        return item;
-      case "batch":
-        return { case: "batch", value: position.received(item.value) };
+        break;
+      case "batch": {
+        const batch = position.received(item.value);
+        if (batch.signals.length > 0) this.#batch = batch;
+        break;
+      }
       case "checkpoint": {
         position.scanned(item.value);
         const { throughSequence, cursor } = item.value;
         emit({ type: "checkpoint", throughSequence, cursor });
-        return item;
+        break;
       }
       case "caughtUp": {
         position.caughtUp(item.value);
         const { throughSequence, cursor } = item.value;
         emit({ type: "caughtUp", throughSequence, cursor });
-        return item;
+        break;
       }
       case undefined:
-        return item;
+        return "unknown";
     }
+    return item.case;
   }
 
   // Only what follows Subscribed shows that the stream works: a server may accept streams it cannot serve.
@@ -152,7 +168,8 @@ export class SubscriptionReader {
   }
 }
 
-function notSubscribed(item: string | undefined): InternalError {
-  const message = `the subscription began with ${item ?? "an unknown item"} instead of subscribed`;
+function notSubscribed(arrival: Arrival): InternalError {
+  const item = arrival === "unknown" ? "an unknown item" : arrival;
+  const message = `the subscription began with ${item} instead of subscribed`;
   return new InternalError({ message, reason: "UNEXPECTED_RESPONSE", code: "INTERNAL" });
 }

@@ -48,16 +48,24 @@ export class SubscriptionStream {
     });
   }
 
-  /** Reads the next item; `undefined` when the server has ended the stream well. Rejects with a CoordinationClientError. */
-  async next(): Promise<SubscriptionItem | undefined> {
+  /**
+   * Waits for the next item, which must then be taken; resolves with false when the server has ended the stream well. Rejects
+   * with a CoordinationClientError.
+   */
+  async arrived(): Promise<boolean> {
     this.#silence.begin();
     try {
-      return await this.#items.next();
+      return await this.#items.arrived();
     } catch (thrown) {
       throw this.#signal.aborted ? cancelledError(this.#signal) : errorFromConnect(thrown);
     } finally {
       this.#silence.end();
     }
+  }
+
+  /** Takes the item that has arrived, once. Throws when it cannot be decoded. */
+  take(): SubscriptionItem {
+    return this.#items.take();
   }
 
   /** Cancels the stream at the server and frees it. */

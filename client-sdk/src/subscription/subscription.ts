@@ -203,9 +203,11 @@ export class Subscription<Case extends SignalEventCase = SignalEventCase>
       while (!this.#ended) {
         const taken = this.#takeSignal();
         if (taken !== undefined) return taken;
-        this.#batch = await this.#readBatch();
+        // Not held while the next one comes: many readers that wait would hold as many batches.
+        this.#batch = undefined;
+        if (!(await this.#readBatch())) break;
+        this.#batch = this.#reader.takeBatch();
         this.#nextIndex = 0;
-        if (this.#batch === undefined) break;
       }
     } catch (thrown) {
       this.#endWith(thrown);
@@ -218,7 +220,7 @@ export class Subscription<Case extends SignalEventCase = SignalEventCase>
     throw failure.thrown;
   }
 
-  async #readBatch(): Promise<SignalBatch | undefined> {
+  async #readBatch(): Promise<boolean> {
     this.#idleTimer.start();
     try {
       if (!this.#hasOpened) await this.#opened;

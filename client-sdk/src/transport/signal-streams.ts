@@ -6,13 +6,18 @@ import type { OpenBatchChannel } from "../sending/batch-channel.js";
 /** One item of a subscription; its case is undefined for a kind that this version does not know. */
 export type SubscriptionItem = SubscribeResponse["item"];
 
-/** The items of one subscription as they are read. */
+/**
+ * The items of one subscription as they are read. Waiting and taking are two steps because a promise that has waited long is
+ * in V8's old generation: dead, it would keep a batch it was resolved with, and what a thousand signals take with it.
+ */
 export interface ItemStream {
   /**
-   * Reads the next item; `undefined` when the server has ended the stream well. Rejects with what ended it otherwise. One
-   * read at a time; while nothing is read, the server is held back.
+   * Waits for the next item, which must then be taken; resolves with false when the server has ended the stream well. Rejects
+   * with what ended it otherwise. One wait at a time; while nothing is taken, the server is held back.
    */
-  next(): Promise<SubscriptionItem | undefined>;
+  arrived(): Promise<boolean>;
+  /** Takes the item that has arrived, once. Throws when it cannot be decoded. */
+  take(): SubscriptionItem;
   /** Ends the stream at once. A read that waits rejects with the reason. */
   cancel(reason: CoordinationClientError): void;
 }

@@ -77,8 +77,10 @@ export class Tailer {
     this.#options = options;
     this.#startTimeMs = options.start.at === "time" ? options.start.timeMs : undefined;
     this.#startsAtOldest = options.start.at === "earliest" || options.start.at === "time";
-    this.#change = new ChangeWait({ ...options, readers: options.session.readers });
-    const source = { ...options, isForReader: (entry: LogEntry) => this.#isForReader(entry) };
+    // What they need by name: spread, the options would be kept once more for each of them, as slow objects.
+    const { session, reader, view, interest, abort } = options;
+    this.#change = new ChangeWait({ readers: session.readers, interest, abort });
+    const source = { session, reader, view, isForReader: (entry: LogEntry) => this.#isForReader(entry) };
     this.#order = options.order === "priority" ? priorityOrder(source) : sequenceOrder(source);
   }
 

@@ -7,8 +7,8 @@ import type { RequestValidator } from "./validate-request.js";
  * calls wait at any later time. So it is done once those who wait for the server have been answered, a type at a time.
  */
 
-// Clients that have lost their server are back by then.
-const delayMs = 1_000;
+// Clients that have lost their server are back by then, and have been answered.
+const delayMs = 3_000;
 // Between two types, for the calls that have arrived meanwhile.
 const pauseMs = 20;
 

@@ -15,11 +15,11 @@ import { GrpcStream, type GrpcStreamTarget } from "./grpc-stream.js";
 const maxWaitingBytes = 64 * 1024;
 
 interface WaitingRead {
-  readonly resolve: (item: SubscriptionItem | undefined) => void;
+  readonly resolve: (hasArrived: boolean) => void;
   readonly reject: (thrown: unknown) => void;
 }
 
-/** Reads a subscription from the bytes of its stream. Items are decoded when they are read. */
+/** Reads a subscription from the bytes of its stream. Items are decoded when they are taken. */
 export class GrpcItemStream implements ItemStream {
   readonly #stream: GrpcStream;
   readonly #decoder = new SignalBatchDecoder();
@@ -40,13 +40,20 @@ export class GrpcItemStream implements ItemStream {
     this.#stream.finish();
   }
 
-  next(): Promise<SubscriptionItem | undefined> {
-    const message = this.#messages.shift();
-    if (message !== undefined) return this.#taken(message);
+  arrived(): Promise<boolean> {
+    if (this.#messages.length > 0) return Promise.resolve(true);
     if (this.#end !== undefined) return settled(this.#end);
     return new Promise((resolve, reject) => {
       this.#read = { resolve, reject };
     });
+  }
+
+  take(): SubscriptionItem {
+    const message = this.#messages.shift();
+    if (message === undefined) throw new Error("no item has arrived");
+    this.#waitingBytes -= message.length;
+    if (this.#waitingBytes < maxWaitingBytes) this.#stream.resume();
+    return this.#decode(message);
   }
 
   cancel(reason: CoordinationClientError): void {
@@ -56,29 +63,13 @@ export class GrpcItemStream implements ItemStream {
   }
 
   #arrived(message: Buffer): void {
-    const read = this.#read;
-    if (read !== undefined) {
-      this.#read = undefined;
-      this.#settle(read, message);
-      return;
-    }
     this.#messages.push(message);
     this.#waitingBytes += message.length;
-    if (this.#waitingBytes >= maxWaitingBytes) this.#stream.pause();
-  }
-
-  async #taken(message: Buffer): Promise<SubscriptionItem> {
-    this.#waitingBytes -= message.length;
-    if (this.#waitingBytes < maxWaitingBytes) this.#stream.resume();
-    return this.#decode(message);
-  }
-
-  #settle({ resolve, reject }: WaitingRead, message: Buffer): void {
-    try {
-      resolve(this.#decode(message));
-    } catch (error) {
-      reject(error);
-    }
+    const read = this.#read;
+    this.#read = undefined;
+    // Whoever waits takes it at once.
+    if (read !== undefined) read.resolve(true);
+    else if (this.#waitingBytes >= maxWaitingBytes) this.#stream.pause();
   }
 
   #ended(thrown: unknown): void {
@@ -86,7 +77,7 @@ export class GrpcItemStream implements ItemStream {
     this.#end = { thrown };
     const read = this.#read;
     this.#read = undefined;
-    if (thrown === undefined) read?.resolve(undefined);
+    if (thrown === undefined) read?.resolve(false);
     else read?.reject(thrown);
   }
 
@@ -110,6 +101,6 @@ export class GrpcItemStream implements ItemStream {
   }
 }
 
-function settled({ thrown }: { readonly thrown: unknown }): Promise<undefined> {
-  return thrown === undefined ? Promise.resolve(undefined) : Promise.reject(thrown);
+function settled({ thrown }: { readonly thrown: unknown }): Promise<boolean> {
+  return thrown === undefined ? Promise.resolve(false) : Promise.reject(thrown);
 }

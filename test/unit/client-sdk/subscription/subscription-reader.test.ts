@@ -19,12 +19,16 @@ function arrived(...items: readonly MessageInitShape<typeof SubscribeResponseSch
   const waiting = items.map((item) => create(SubscribeResponseSchema, item).item);
   let end: ((reason: unknown) => void) | undefined;
   return {
-    next: () => {
-      const item = waiting.shift();
-      if (item !== undefined) return Promise.resolve(item);
+    arrived: () => {
+      if (waiting.length > 0) return Promise.resolve(true);
       return new Promise((_, reject) => {
         end = reject;
       });
+    },
+    take: () => {
+      const item = waiting.shift();
+      if (item === undefined) throw new Error("no item has arrived");
+      return item;
     },
     cancel: (reason) => end?.(reason),
   };

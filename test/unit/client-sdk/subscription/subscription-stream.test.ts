@@ -35,7 +35,8 @@ describe("SubscriptionStream.close", () => {
       silenceTimeoutMs: 1_000,
       signal: new AbortController().signal,
     });
-    expect(await stream.next()).toMatchObject({ case: "subscribed" });
+    expect(await stream.arrived()).toBe(true);
+    expect(stream.take()).toMatchObject({ case: "subscribed" });
     expect(clock.delaysMs()).toEqual([1_000]);
     stream.close();
     await left.promise;
