@@ -42,8 +42,9 @@ export class SignalView {
   seeAll(stretch: readonly LogEntry[], isForReader: (entry: LogEntry) => boolean = () => true): SeenPart {
     const entries: LogEntry[] = [];
     let bytes = 0;
-    for (const [index, stored] of stretch.entries()) {
-      const entry = isForReader(stored) ? this.see(stored) : undefined;
+    for (let index = 0; index < stretch.length; index++) {
+      const stored = stretch[index];
+      const entry = stored !== undefined && isForReader(stored) ? this.see(stored) : undefined;
       if (entry === undefined) continue;
       if (bytes + entry.bytes.length > maxResponseBytes && entries.length > 0 && this.#canGrow) {
         return { entries, cutAtSequence: stretch[index - 1]?.sequence };

@@ -194,14 +194,20 @@ export class Subscriptions {
     if (entries.length === 0) return;
     const nowMs = clock.monotonicMs();
     metrics.deliveryBatch(entries.length);
-    for (const { facts, acceptedAtMs } of entries) {
-      const { type } = facts;
+    // Signals of one commit were accepted at one time, and most are of one type: they are counted at once.
+    for (let first = 0, next = 0; first < entries.length; first = next) {
+      const {
+        acceptedAtMs,
+        facts: { type },
+      } = entries[first] as LogEntry;
+      do next += 1;
+      while (entries[next]?.acceptedAtMs === acceptedAtMs && entries[next]?.facts.type === type);
       // History that is read after the fact says nothing about how fast signals travel.
       const isLive = acceptedAtMs !== undefined && liveSinceMs !== undefined && acceptedAtMs >= liveSinceMs;
       const propagationMs = isLive ? nowMs - acceptedAtMs : undefined;
-      session.metrics.count(agentId, type, propagationMs);
-      metrics.signalReceived(type, 1);
-      if (propagationMs !== undefined) metrics.propagation(propagationMs);
+      session.metrics.count(agentId, type, next - first, propagationMs);
+      metrics.signalReceived(type, next - first);
+      if (propagationMs !== undefined) metrics.propagation(propagationMs, next - first);
     }
   }
 }

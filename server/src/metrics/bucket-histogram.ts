@@ -24,16 +24,16 @@ export class BucketHistogram {
     this.#counts = new Float64Array(options.bounds.length + 1);
   }
 
-  /** Counts one value in the metric's unit. What is negative or not a number counts as 0. */
-  add(value: number): void {
+  /** Counts a value in the metric's unit, so many times. What is negative or not a number counts as 0. */
+  add(value: number, times = 1): void {
     const counted = Number.isNaN(value) ? 0 : Math.max(0, value);
     const bounds = this.#bounds;
     let bucket = 0;
     while (bucket < bounds.length && counted > (bounds[bucket] ?? 0)) {
       bucket += 1;
     }
-    this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
-    this.#sum += counted;
+    this.#counts[bucket] = (this.#counts[bucket] ?? 0) + times;
+    this.#sum += counted * times;
   }
 
   /** The histogram in Prometheus' text format 0.0.4: cumulative buckets, sum and count. */

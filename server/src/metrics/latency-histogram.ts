@@ -64,14 +64,14 @@ export class LatencyHistogram {
     return this.#max;
   }
 
-  /** Records one value, in milliseconds. */
-  record(milliseconds: number): void {
+  /** Records a value, in milliseconds, so many times. */
+  record(milliseconds: number, times = 1): void {
     const value = bounded(milliseconds);
-    this.#sum += value;
+    this.#sum += value * times;
     if (value > this.#max) {
       this.#max = value;
     }
-    this.#add(bucketOf(value), 1);
+    this.#add(bucketOf(value), times);
   }
 
   /**

@@ -149,9 +149,9 @@ export class MetricsCollector {
     this.#received.add(type, count);
   }
 
-  /** Records how long one signal took from its acceptance to its hand-over to one subscriber's connection. */
-  propagation(milliseconds: number): void {
-    this.#propagation.add(milliseconds / 1000);
+  /** Records how long each of some signals took from its acceptance to its hand-over to one subscriber's connection. */
+  propagation(milliseconds: number, signals: number): void {
+    this.#propagation.add(milliseconds / 1000, signals);
   }
 
   /** Records one commit: how long it took to become durable, and how many signals it held. */

@@ -12,12 +12,13 @@ import { preparedFrom, WireSend } from "./wire-send/wire-send.js";
 export async function sendSignal(
   { coordinator }: ServiceDependencies,
   request: SendSignalRequest,
-  { signal }: Pick<HandlerContext, "signal">,
+  // Its signal is made when it is asked for.
+  context: Pick<HandlerContext, "signal">,
 ): Promise<SendSignalResponse> {
   const required = requiredAcksOf(request);
   const prepared = preparedFrom(request);
   if (required === undefined) return sendResponse(await coordinator.send(prepared));
-  return sendResponse(await coordinator.sendAcknowledged(prepared, required, signal));
+  return sendResponse(await coordinator.sendAcknowledged(prepared, required, context.signal));
 }
 
 /** Refuses required acknowledgements where nobody would wait for them. Throws INVALID_REQUEST. */

@@ -40,13 +40,13 @@ export class SessionMetrics {
     return this.#receivedByType;
   }
 
-  /** Counts one signal handed to one subscription; propagation in milliseconds where it was measured. */
-  count(agentId: string, type: number, propagationMs: number | undefined): void {
-    if (propagationMs !== undefined) this.#propagation.record(propagationMs);
+  /** Counts signals of one type handed to one subscription; the propagation of each in milliseconds, where it was measured. */
+  count(agentId: string, type: number, signals: number, propagationMs: number | undefined): void {
+    if (propagationMs !== undefined) this.#propagation.record(propagationMs, signals);
     this.#isDirty = true;
-    addTo(this.#receivedByType, type, 1);
+    addTo(this.#receivedByType, type, signals);
     const counts = this.#countsOf(agentId);
-    if (counts !== undefined) addTo(counts, type, 1);
+    if (counts !== undefined) addTo(counts, type, signals);
   }
 
   #countsOf(agentId: string): Float64Array | undefined {

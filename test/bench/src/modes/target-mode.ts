@@ -109,9 +109,9 @@ async function metricsMicroseconds(): Promise<number> {
       collector.storeCommit(milliseconds, 1);
       collector.signalSent(type, 1);
       collector.signalReceived(type, 1);
-      collector.propagation(milliseconds);
+      collector.propagation(milliseconds, 1);
       collector.deliveryBatch(1);
-      session.count("reader-0", type, milliseconds);
+      session.count("reader-0", type, 1, milliseconds);
     }
     return performance.now() - start;
   };

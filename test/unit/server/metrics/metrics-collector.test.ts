@@ -35,8 +35,8 @@ describe("MetricsCollector", () => {
 
   test("records propagation in seconds, with a bound at 100 ms", async () => {
     const metrics = collector();
-    metrics.propagation(3);
-    metrics.propagation(100);
+    metrics.propagation(3, 1);
+    metrics.propagation(100, 1);
     expect(await linesOf(metrics)).toEqual(
       expect.arrayContaining([
         'coordination_signal_propagation_seconds_bucket{le="0.0025"} 0',
@@ -49,8 +49,8 @@ describe("MetricsCollector", () => {
 
   test("sums propagation in seconds", async () => {
     const metrics = collector();
-    metrics.propagation(125);
-    expect(await linesOf(metrics)).toContain("coordination_signal_propagation_seconds_sum 0.125");
+    metrics.propagation(125, 2);
+    expect(await linesOf(metrics)).toContain("coordination_signal_propagation_seconds_sum 0.25");
   });
 
   test("records commits by duration and by size", async () => {

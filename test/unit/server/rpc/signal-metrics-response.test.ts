@@ -24,8 +24,8 @@ async function answerAfter(count: (metrics: SessionMetrics) => void): Promise<Ge
 describe("signalMetricsResponse: received counts", () => {
   test("total what agents beyond 10,000 received, too, and say how much is not listed", async () => {
     const answer = await answerAfter((metrics) => {
-      for (let index = 0; index < 10_007; index++) metrics.count(`agent-${index}`, 4, undefined);
-      metrics.count("agent-10006", 1, undefined);
+      for (let index = 0; index < 10_007; index++) metrics.count(`agent-${index}`, 4, 1, undefined);
+      metrics.count("agent-10006", 1, 1, undefined);
     });
     expect(answer).toMatchObject({
       totalSignalsReceived: 10_008n,
@@ -37,7 +37,7 @@ describe("signalMetricsResponse: received counts", () => {
 
   test("leave nothing unlisted where there are few agents", async () => {
     const answer = await answerAfter((metrics) => {
-      for (const agentId of ["", "a", "a"]) metrics.count(agentId, 4, undefined);
+      for (const agentId of ["", "a", "a"]) metrics.count(agentId, 4, 1, undefined);
     });
     expect(answer).toMatchObject({
       totalSignalsReceived: 3n,
@@ -51,9 +51,9 @@ describe("signalMetricsResponse: received counts", () => {
     const agents = 10_000;
     const answer = await answerAfter((metrics) => {
       for (let index = 0; index < agents; index++) {
-        for (const type of signalTypes) metrics.count(longName(index), type, undefined);
+        for (const type of signalTypes) metrics.count(longName(index), type, 1, undefined);
       }
-      metrics.count(longName(agents - 1), 4, undefined);
+      metrics.count(longName(agents - 1), 4, 1, undefined);
     });
     expect(toBinary(GetSignalMetricsResponseSchema, answer).length).toBeLessThan(maxAnswerBytes);
     expect(toJsonString(GetSignalMetricsResponseSchema, answer).length).toBeLessThan(maxAnswerBytes);

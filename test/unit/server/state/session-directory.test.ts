@@ -124,7 +124,7 @@ describe("SessionDirectory: what leaves the memory", () => {
   test("keeps counters that were not written until they are", async () => {
     const { directory } = openDirectory({ maxIdleSessions: 0 });
     await directory.execute("c", appendOne);
-    await directory.with("c", ({ metrics }) => metrics.count("agent", 4, 7));
+    await directory.with("c", ({ metrics }) => metrics.count("agent", 4, 1, 7));
     await directory.flush();
     const received = await directory.with("c", ({ metrics }) => [...(metrics.received.get("agent") ?? [])]);
     expect(received).toEqual([0, 0, 0, 0, 1]);
@@ -150,7 +150,7 @@ describe("SessionDirectory.flush", () => {
     await directory.execute("c", register(8_000));
     await directory.with("c", ({ metrics, activity }) => {
       clock.advance(2_000);
-      metrics.count("agent", 4, 7);
+      metrics.count("agent", 4, 1, 7);
       activity.note("agent", clock.nowMs(), true);
     });
     const { committedRecords } = store.counts;
@@ -171,7 +171,7 @@ describe("SessionDirectory.flush", () => {
     const { directory } = openDirectory();
     await directory.execute("c", appendOne);
     const revision = await directory.with("c", ({ header }) => header?.revision);
-    await directory.with("c", ({ metrics }) => metrics.count("agent", 4, 7));
+    await directory.with("c", ({ metrics }) => metrics.count("agent", 4, 1, 7));
     await directory.flush();
     expect(await directory.with("c", ({ header }) => header?.revision)).toBe(revision);
   });
@@ -179,7 +179,7 @@ describe("SessionDirectory.flush", () => {
   test("writes counters again that the store did not take", async () => {
     const { directory, store } = openDirectory();
     await directory.execute("c", appendOne);
-    await directory.with("c", ({ metrics }) => metrics.count("agent", 4, 7));
+    await directory.with("c", ({ metrics }) => metrics.count("agent", 4, 1, 7));
     store.hooks.beforeCommit = () => {
       delete store.hooks.beforeCommit;
       throw new Error("not now");
@@ -222,7 +222,7 @@ describe("SessionDirectory.close", () => {
   test("writes what is left and forgets everything", async () => {
     const { directory, store } = openDirectory();
     await directory.execute("c", appendOne);
-    await directory.with("c", ({ metrics }) => metrics.count("agent", 4, 7));
+    await directory.with("c", ({ metrics }) => metrics.count("agent", 4, 1, 7));
     await directory.close();
     expect(directory.residentCount).toBe(0);
     const { records } = (await store.load("c")) ?? { records: [] };

@@ -80,7 +80,7 @@ describe("SessionState.apply", () => {
     const agent = { ...unknownAgent("sender", 1_000), isRegistered: true };
     const session = new SessionState("c", undefined, "0");
     session.apply(changeOf({ entries: [entryAt(1n)], changedAgents: new Map([["sender", agent]]) }));
-    session.metrics.count("a", 4, 1);
+    session.metrics.count("a", 4, 1, 1);
     expect(session.activity.lastProgressMs(agent)).toBe(1_000);
     session.apply(changeOf({ isRemoved: true }));
     expect(session.header).toBeUndefined();
