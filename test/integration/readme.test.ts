@@ -28,6 +28,7 @@ const PRINTED = [
     "readme-timeline",
     "",
   ].join("\n"),
+  "checks UserModel\nvalidator: acknowledged\n",
   "ci is ready { token: '[redacted]', user: 'ci' }\n",
   [
     "1 signal rolled back",

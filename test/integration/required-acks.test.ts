@@ -364,13 +364,21 @@ test("after kill -9 the same request waits again, and is answered at once where 
     await acknowledged;
     const open = send(client, "c", ["validator"], { requestId: "open" });
     await untilDelivered(validator, 2);
+    using once = await consume(client, "c", "once", { attempts: 1, deadlineMs: 3_600_000 });
+    const tried = send(client, "c", ["once"], { requestId: "tried" });
+    await untilDelivered(once, 3);
     first.kill("SIGKILL");
     await expect(open).rejects.toThrow();
+    await expect(tried).rejects.toThrow();
   }
   await first.exited;
   await using second = await spawnServer(flags);
   using client = grpc.connect(second.url);
   expect(await send(client, "c", ["validator"], { requestId: "done" })).toMatchObject({ deduplicated: true });
+  // Its only attempt went with the consumer.
+  expect(await refusalOf(send(client, "c", ["once"], { requestId: "tried" }))).toMatchObject({
+    reason: "NOT_ACKNOWLEDGED",
+  });
   const open = send(client, "c", ["validator"], { requestId: "open" });
   await eventually(async () => expect(await openWaits(second)).toBe(1));
   using validator = await consume(client, "c", "validator", { deadlineMs: 3_600_000 });
