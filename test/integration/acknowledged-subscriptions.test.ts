@@ -4,6 +4,7 @@ import { DeliveryOrder, StartPosition } from "@coordination-signals/proto/coordi
 import { afterAll, describe, expect, test } from "@jest/globals";
 import { eventually } from "../support/eventually.js";
 import { refusalFrom, refusalOf } from "../support/refusal.js";
+import { scrapeMetrics } from "../support/scrape-metrics.js";
 import { spawnServer } from "../support/spawned-server.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 import { connectJson, grpc, type TestClient } from "../support/test-client.js";
@@ -252,6 +253,27 @@ describe.each(stores)("an acknowledged subscription in $name", ({ open }) => {
     expect(await standingOf(client)).toMatchObject({ outstandingCount: 2n, scannedSequence: 2n, deliveryLag: 1n });
     await acknowledge(client, ack(first));
     expect(await untilDelivered(consumer, 3)).toMatchObject({ message: "c" });
+  });
+
+  test("counts no time behind max_outstanding as propagation", async () => {
+    await using running = await start();
+    const { server, client } = running;
+    const measured = async () =>
+      (await scrapeMetrics(server.url)).value("coordination_signal_propagation_seconds_count");
+    await sendMessages(client, ["before"]);
+    using consumer = openConsumer(client, { maxOutstanding: 1 });
+    await acknowledge(client, ack(await untilDelivered(consumer, 1)));
+    await consumer.until("caughtUp");
+    await sendMessages(client, ["a", "waits", "waits too"]);
+    for (const count of [2, 3, 4]) await acknowledge(client, ack(await untilDelivered(consumer, count)));
+    await untilOutstanding(client, 0n);
+    await sendMessages(client, ["b"]);
+    await untilDelivered(consumer, 5);
+    await sendMessages(client, ["waits"]);
+    await acknowledge(client, ack(await untilDelivered(consumer, 5)));
+    await untilDelivered(consumer, 6);
+    // A batch is counted when the next item is asked for: "a" and "b", and of the last one nothing.
+    await eventually(async () => expect(await measured()).toBe(2));
   });
 
   test("delivers what matches its filter only, and not its agent's own signals", async () => {
@@ -505,6 +527,7 @@ describe.each([grpc, connectJson])("a named subscription over $name", (protocol)
     ["agent_id", { agentId: "other" }],
     ["filter", { filter: { signalTypes: [SignalType.AGENT_COMPLETED] } }],
     ["start", { start: { case: "position" as const, value: StartPosition.LATEST } }],
+    ["order", { order: DeliveryOrder.PRIORITY }],
     ["include_own", { includeOwn: true }],
     ["ack_policy.ack_deadline", { ackPolicy: policyOf({ deadlineMs: 1_000 }) }],
     ["ack_policy.max_delivery_attempts", { ackPolicy: policyOf({ attempts: 6 }) }],
@@ -541,7 +564,6 @@ describe.each([grpc, connectJson])("a named subscription over $name", (protocol)
     ["a name without acknowledgement", { ackPolicy: undefined }],
     ["acknowledgement without a name", { subscription: "" }],
     ["acknowledgement with a cursor", { start: { case: "cursor" as const, value: "x" } }],
-    ["acknowledgement in order of priority", { order: DeliveryOrder.PRIORITY }],
     ["a mode that acknowledges nothing", { ackPolicy: { mode: AckMode.NONE } }],
     ["a policy without its mode", { subscription: "", ackPolicy: { maxOutstanding: 5 } }],
     ["a least backoff above the greatest", { ackPolicy: policyOf({ minBackoffMs: 2_000, maxBackoffMs: 1_000 }) }],

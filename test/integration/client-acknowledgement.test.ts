@@ -164,6 +164,27 @@ describe.each(connections)("acknowledged subscriptions by %s", (_, connect) => {
     expect(await asker.redriveDeadLetters()).toBe(1n);
   });
 
+  test("by priority the most urgent of what waits comes first, and who says another order is refused", async () => {
+    const { asker, first, second } = agents();
+    const options = { subscription: "tasks", order: "priority", ack: { maxOutstanding: 1 } } as const;
+    await first.createSubscription(options);
+    for (const priority of ["low", "normal", "high", "control"] as const) {
+      await asker.message({ messageType: priority }, { priority });
+    }
+    await using subscription = first.subscribe(options);
+    const types: string[] = [];
+    while (types.length < 4) {
+      const [signal] = await take(subscription, 1);
+      types.push(signal?.event.case === "interAgentMessage" ? signal.event.value.messageType : "");
+      await signal?.delivery.ack();
+    }
+    // There is room for one of the others beside the one that is exempt: they come together.
+    expect(types).toEqual(["control", "high", "normal", "low"]);
+    await expect(second.subscribe({ ...options, order: "sequence" }).ready()).rejects.toMatchObject({
+      reason: "SUBSCRIPTION_CONFLICT",
+    });
+  });
+
   test("what a consumer leaves behind goes to another one, and counts as an attempt", async () => {
     const { asker, first, second } = agents();
     await ask(asker, 3);

@@ -66,7 +66,8 @@ class Subject {
 
   claim(count: number, consumer: string): void {
     const { named } = this.#session;
-    const seen = named.scans.get(name) ?? { throughSequence: "0", claims: 0 };
+    const seen = named.scans.get(name);
+    if (seen === undefined) throw new Error("the subscription has no position");
     const scanned = Number(seen.throughSequence);
     const due = [...named.deliveriesOf(name).values()].filter((record) => this.#isClaimable(record));
     const fresh = Array.from({ length: Math.min(count, signals - scanned) }, (_, index) =>
@@ -80,7 +81,14 @@ class Subject {
     const claimed = this.#run((draft) =>
       claim(
         draft,
-        { subscription, seen, seenGeneration: 0, throughSequence: BigInt(scanned + fresh.length), signals: picked },
+        {
+          subscription,
+          seen,
+          seenGeneration: 0,
+          place: { positions: [BigInt(scanned + fresh.length)] },
+          signals: picked,
+          unanswered: [],
+        },
         { nowMs: this.nowMs, isClaimable: (record) => this.#isClaimable(record) },
       ),
     );

@@ -14,7 +14,10 @@ export interface AckOptions {
   readonly minBackoffMs?: number | undefined;
   /** How long a refused delivery rests at the most, in milliseconds, up to an hour. Default 60,000. */
   readonly maxBackoffMs?: number | undefined;
-  /** Signals of the subscription that may be delivered and not settled, from 1 to 10,000. Default 1,000. */
+  /**
+   * Signals of the subscription that may be delivered and not settled, from 1 to 10,000. With `order: "priority"` those of
+   * priority "control" do not count: there may be 1,000 beside the others. Default 1,000.
+   */
   readonly maxOutstanding?: number | undefined;
 }
 

@@ -25,7 +25,7 @@ export interface AcknowledgedEnvironment extends Omit<SubscriptionEnvironment, "
 /**
  * One consumer of a named, durable subscription: the server knows how far it is and who has what, and its consumers share the
  * signals. Each comes with its `delivery`, and again, to any consumer, until one acknowledges it; in sequence order but for what
- * is delivered again.
+ * is delivered again, or with `order: "priority"` the most urgent first.
  *
  * It is read by `for await`, once, by one reader, and ends as a Subscription does. After a lost connection it goes on by its
  * name: what it had not settled comes again. Closing it first waits for the answers of acknowledgements; what is not settled

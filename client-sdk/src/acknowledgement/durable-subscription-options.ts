@@ -12,8 +12,13 @@ import {
   signalFilterKeys,
 } from "../signals/signal-filter.js";
 import type { SignalEventCase } from "../signals/typed-signal.js";
-import { type SubscribeOptions, subscribeRequests } from "../subscription/subscribe-options.js";
-import { type StreamStart, type SubscriptionStart, streamStartFrom } from "../subscription/subscription-start.js";
+import { orderFrom, type SubscribeOptions, subscribeRequests } from "../subscription/subscribe-options.js";
+import {
+  type DeliveryOrder,
+  type StreamStart,
+  type SubscriptionStart,
+  streamStartFrom,
+} from "../subscription/subscription-start.js";
 import { type AckOptions, ackPolicyFrom } from "./ack-policy.js";
 
 /** What fixes a durable subscription. Whoever names it again must say the same, or leave `from` out. */
@@ -23,6 +28,11 @@ export interface DurableSubscriptionOptions<Case extends SignalEventCase = Signa
   readonly subscription: string;
   /** Where to start. Default "latest". Afterwards it goes on by its name. */
   readonly from?: Exclude<SubscriptionStart, { readonly cursor: string }> | undefined;
+  /**
+   * In which order pending signals come: as they were stored, or "control" before "high", "normal" and "low", none of them
+   * starving. What is delivered again keeps its priority. Default "sequence".
+   */
+  readonly order?: DeliveryOrder | undefined;
   /** Whether an agent also gets its own signals. Default false. */
   readonly includeOwn?: boolean | undefined;
   /** How deliveries are acknowledged and repeated. */
@@ -32,12 +42,13 @@ export interface DurableSubscriptionOptions<Case extends SignalEventCase = Signa
 /** What to read with acknowledgements, and how. */
 export interface AcknowledgedSubscribeOptions<Case extends SignalEventCase = SignalEventCase>
   extends DurableSubscriptionOptions<Case>,
-    Omit<SubscribeOptions<Case>, "from"> {}
+    Omit<SubscribeOptions<Case>, "from" | "order"> {}
 
 const durableKeys = [
   ...signalFilterKeys,
   "subscription",
   "from",
+  "order",
   "includeOwn",
   "ack",
 ] as const satisfies readonly (keyof DurableSubscriptionOptions)[];
@@ -80,6 +91,7 @@ export function createSubscriptionRequest(
     coordinationId: reader.coordinationId,
     agentId: reader.agentId ?? "",
     filter: signalFilterFrom(options),
+    order: orderFrom(options.order),
     subscription: options.subscription,
     ackPolicy: ackPolicyFrom(options.ack),
     includeOwn: options.includeOwn ?? false,

@@ -79,7 +79,7 @@ export function subscribeRequests(
   options: SubscribeOptions,
 ): (start: SubscribeRequest["start"]) => SubscribeRequest {
   assertKnownOptions(options, subscribeKeys);
-  assertKnownOrder(options.order);
+  const order = orderFrom(options.order);
   assertPositive("idleTimeoutMs", options.idleTimeoutMs);
   assertPositive("checkpointIntervalMs", options.checkpointIntervalMs);
   const filter = signalFilterFrom(options);
@@ -90,15 +90,16 @@ export function subscribeRequests(
       agentId: reader.agentId ?? "",
       filter,
       start,
-      order: orders[options.order ?? "sequence"],
+      order,
       checkpointInterval: durationFromMs(options.checkpointIntervalMs ?? defaultCheckpointIntervalMs),
       includeOwn: options.includeOwn ?? false,
       ...(transform && { transform }),
     });
 }
 
-function assertKnownOrder(order: string | undefined): void {
-  if (order === undefined || Object.hasOwn(orders, order)) return;
+/** The contract's value for an order. Throws InvalidRequestError for a word that is none. */
+export function orderFrom(order: DeliveryOrder = "sequence"): OrderOfContract {
+  if (Object.hasOwn(orders, order)) return orders[order];
   throw invalidOption(`order is ${JSON.stringify(order)}, it must be "sequence" or "priority"`);
 }
 

@@ -11,12 +11,13 @@ const unknownProcedure = "unknown";
 /** How an attempt to deliver a signal ended, or that an acknowledgement of it was refused. */
 export type DeliveryOutcome = "acknowledged" | "refused" | "rejected" | "expired" | "released" | "invalid";
 
-type DeadLetterCause = "maxAttempts" | "rejected" | "retention";
+type DeadLetterCause = "maxAttempts" | "rejected" | "retention" | "filterBudget";
 
 const deadLetterReasons: Readonly<Record<DeadLetterCause, string>> = {
   maxAttempts: "max_attempts",
   rejected: "rejected",
   retention: "retention",
+  filterBudget: "filter_budget",
 };
 
 /** What a collector counts beside the signals. */

@@ -56,6 +56,12 @@ export function decodeCursor(text: string): Cursor {
   return count === 1 ? { epoch, generation, sequence } : { epoch, generation, sequence, levelSequences: sequences };
 }
 
+/** The later of two sequences. */
+export function laterOf(a: bigint, b: bigint): bigint {
+  if (a > b) return a;
+  return b;
+}
+
 /** The least of some sequences; 0 of none. */
 export function leastOf(sequences: readonly bigint[]): bigint {
   let [least = 0n] = sequences;

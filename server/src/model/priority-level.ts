@@ -8,3 +8,6 @@ export function levelOf(priority: Priority): number {
   const level = priorityLevels.indexOf(priority);
   return level < 0 ? priorityLevels.indexOf(Priority.NORMAL) : level;
 }
+
+/** The level of CONTROL signals. */
+export const controlLevel = levelOf(Priority.CONTROL);

@@ -164,6 +164,7 @@ const reasons: Readonly<Record<DeadLetterCause, DeadLetterReason>> = {
   maxAttempts: DeadLetterReason.MAX_ATTEMPTS,
   rejected: DeadLetterReason.REJECTED,
   retention: DeadLetterReason.RETENTION,
+  filterBudget: DeadLetterReason.FILTER_BUDGET,
 };
 
 function deadLetterMessage({ record, entry }: DeadLetterView): DeadLetter {

@@ -35,7 +35,7 @@ import { spanMs, subscriptionStart } from "./request-fields.js";
  * without ACK_MODE_EXPLICIT, for that without a name, and with a cursor.
  */
 export function namedRequestOf(request: SubscribeRequest): NamedRequest | undefined {
-  const { subscription: name, ackPolicy, start, order } = request;
+  const { subscription: name, ackPolicy, start } = request;
   const isExplicit = ackPolicy?.mode === AckMode.EXPLICIT;
   if (!isExplicit) {
     if (name !== "") throw invalid("subscription", "goes with ack_policy.mode ACK_MODE_EXPLICIT only");
@@ -43,7 +43,6 @@ export function namedRequestOf(request: SubscribeRequest): NamedRequest | undefi
     return undefined;
   }
   if (name === "") throw invalid("ack_policy", "ACK_MODE_EXPLICIT needs the name of a subscription");
-  if (order === DeliveryOrder.PRIORITY) throw invalid("order", "a named subscription has DELIVERY_ORDER_SEQUENCE");
   if (start.case === "cursor") throw invalid("cursor", "a named subscription goes on by its name, not by a cursor");
   return { name, definition: definitionOf(request), agreesWithAnyStart: start.case === undefined };
 }
@@ -72,6 +71,7 @@ export function subscriptionMessage(coordinationId: string, view: SubscriptionVi
     agentId: record.agentId,
     ...(record.filter !== "" && { filter: fromBinary(SignalFilterSchema, Buffer.from(record.filter, "base64")) }),
     start: startMessage(record.start),
+    order: record.order === "priority" ? DeliveryOrder.PRIORITY : DeliveryOrder.SEQUENCE,
     ackPolicy: create(AckPolicySchema, {
       mode: AckMode.EXPLICIT,
       ackDeadline: durationFromMs(policy.ackDeadlineMs),
@@ -96,6 +96,7 @@ function definitionOf(request: SubscribeRequest | CreateSubscriptionRequest): Su
     agentId: request.agentId,
     filter: filterText(request.filter),
     start: startRecord(request.start),
+    order: request.order === DeliveryOrder.PRIORITY ? "priority" : undefined,
     includeOwn: request.includeOwn,
     policy: policyOf(request.ackPolicy),
   };

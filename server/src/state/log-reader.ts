@@ -1,4 +1,5 @@
 import { CoordinationError } from "../model/coordination-error.js";
+import { laterOf } from "../model/cursor.js";
 import { maxBatchSignals, maxResponseBytes } from "../model/limits.js";
 import type { LogEntry } from "../model/log-entry.js";
 import type { CoordinationHeader, RemovedRange, SignalStore } from "../store/signal-store.js";
@@ -88,11 +89,6 @@ function firstGap(header: CoordinationHeader, bounds: readonly bigint[]): bigint
     if (missing !== undefined) return missing;
   }
   return undefined;
-}
-
-function laterOf(a: bigint, b: bigint): bigint {
-  if (a > b) return a;
-  return b;
 }
 
 function missingSignal(coordinationId: string, missing: bigint): CoordinationError {

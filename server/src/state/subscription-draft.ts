@@ -9,6 +9,7 @@ import {
 } from "./acknowledged-times.js";
 import { DraftMap, type Undo } from "./draft-map.js";
 import type { NamedSubscriptions, SubscriptionChanges } from "./named-subscriptions.js";
+import { movePlace, placeOfScan, scanOfPlace } from "./scan-place.js";
 import {
   acknowledgedKey,
   acknowledgedRowKey,
@@ -97,6 +98,15 @@ export class SubscriptionDraft {
     this.#options.noteUndo(this.#scans.set(name, scan));
   }
 
+  /** Changes how far a subscription has got. */
+  movePlace(name: string, move: (position: bigint) => bigint): void {
+    const scan = this.scan(name);
+    const place = placeOfScan(scan);
+    const moved = movePlace(place, move);
+    if (moved.positions.every((position, index) => position === place.positions[index])) return;
+    this.putScan(name, { ...scanOfPlace(moved), claims: scan.claims });
+  }
+
   delivery(name: string, sequence: bigint | string): DeliveryRecord | undefined {
     return this.#deliveriesOf(name).get(sequenceKey(sequence));
   }
@@ -179,17 +189,19 @@ export class SubscriptionDraft {
     const key = signalKey(subscription, sequence);
     const { made, dropped } = this.totals;
     const deliveries = this.#deliveriesOf(subscription);
-    if (deliveries.has(sequenceKey(sequence))) this.#options.noteUndo(deliveries.set(sequenceKey(sequence), undefined));
-    this.#options.noteUndo(this.#deadLetters.set(key, { ...record, number: made + 1 }));
+    const delivery = deliveries.get(sequenceKey(sequence));
+    if (delivery !== undefined) this.#options.noteUndo(deliveries.set(sequenceKey(sequence), undefined));
+    const { level = delivery?.level } = record;
+    this.#options.noteUndo(this.#deadLetters.set(key, { ...record, level, number: made + 1 }));
     this.#putTotals({ made: made + 1, dropped });
     if (bytes !== undefined) this.#options.putRecord({ kind: "heldSignal", key, value: bytes });
     while (this.#deadLetters.size > maxDeadLetters) this.#dropFirst();
   }
 
-  /** Makes a delivery of a dead letter; its signal stays beside the log. */
+  /** Makes a delivery of a dead letter; its signal stays beside the log, and on its level. */
   revive(letter: DeadLetterRecord, delivery: DeliveryRecord): void {
     this.#options.noteUndo(this.#deadLetters.set(signalKey(letter.subscription, letter.sequence), undefined));
-    this.putDelivery(letter.subscription, delivery);
+    this.putDelivery(letter.subscription, { ...delivery, level: letter.level });
   }
 
   /** Forgets a dead letter and its signal. */
@@ -214,10 +226,7 @@ export class SubscriptionDraft {
       for (const record of [...this.deliveries(name)]) {
         if (BigInt(record.sequence) > toSequence) this.removeDelivery(name, record);
       }
-      const scan = this.scan(name);
-      if (BigInt(scan.throughSequence) > toSequence) {
-        this.putScan(name, { ...scan, throughSequence: String(toSequence) });
-      }
+      this.movePlace(name, (position) => (position < toSequence ? position : toSequence));
     }
     for (const record of [...this.deadLetters()]) {
       if (BigInt(record.sequence) > toSequence) this.removeDeadLetter(record);

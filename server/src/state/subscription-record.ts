@@ -24,6 +24,8 @@ export interface SubscriptionDefinition {
   /** The contract's SignalFilter, encoded, in base64; empty matches all. */
   readonly filter: string;
   readonly start: SubscriptionStartRecord;
+  /** Undefined is the order of the log. */
+  readonly order?: "priority" | undefined;
   readonly includeOwn: boolean;
   readonly policy: SubscriptionPolicy;
 }
@@ -52,8 +54,12 @@ export interface RequiredAcksRecord {
  * definition, because it changes with every claim.
  */
 export interface ScanRecord {
-  /** In decimal. */
+  /** In decimal; in order of priority, the least of the levels. */
   readonly throughSequence: string;
+  /** In order of priority: how far each level was scanned, the most urgent first. In decimal. */
+  readonly levels?: readonly string[] | undefined;
+  /** In order of priority: what the levels below the most urgent are owed. */
+  readonly turns?: readonly number[] | undefined;
   /** Claims ever made: each has its number. */
   readonly claims: number;
 }
@@ -70,8 +76,8 @@ export interface DeliveryRecord {
   readonly dueMs: number;
   /** Who has it; undefined while it waits. */
   readonly lease?: LeaseRecord | undefined;
-  /** Does not count among the ordinary ones. */
-  readonly isControl?: true | undefined;
+  /** In order of priority: the level of its signal, 0 for the most urgent. */
+  readonly level?: number | undefined;
   /** Its signal is kept beside the log. */
   readonly isHeld?: true | undefined;
   readonly firstTimeMs?: number | undefined;
@@ -88,7 +94,7 @@ export interface LeaseRecord {
 }
 
 /** Why a signal became a dead letter. */
-export type DeadLetterCause = "maxAttempts" | "rejected" | "retention";
+export type DeadLetterCause = "maxAttempts" | "rejected" | "retention" | "filterBudget";
 
 /** A signal that a subscription gave up delivering. The signal itself is kept beside it. */
 export interface DeadLetterRecord {
@@ -99,6 +105,8 @@ export interface DeadLetterRecord {
   readonly number: number;
   readonly cause: DeadLetterCause;
   readonly detail: string;
+  /** In order of priority: the level of its signal. */
+  readonly level?: number | undefined;
   readonly attempts: number;
   readonly firstTimeMs?: number | undefined;
   readonly lastTimeMs?: number | undefined;

@@ -58,7 +58,8 @@ export declare type AckPolicy = Message<"coordination.v1.AckPolicy"> & {
 
   /**
    * How many signals of the subscription may be delivered and not settled, 1 to 10,000; 0 means 1,000. Those that rest before
-   * their next attempt count. Its consumers share them equally.
+   * their next attempt count. Its consumers share them equally. In DELIVERY_ORDER_PRIORITY those that are CONTROL do not
+   * count: there may be 1,000 of them beside the others.
    *
    * @generated from field: uint32 max_outstanding = 6;
    */
@@ -380,6 +381,14 @@ export enum DeadLetterReason {
    * @generated from enum value: DEAD_LETTER_REASON_RETENTION = 3;
    */
   RETENTION = 3,
+
+  /**
+   * The filter needs more work than an evaluation may do to say whether it matches. Nobody knows whether it is the
+   * subscription's; it was not delivered, and those after it go on. Redriven it is delivered without asking the filter again.
+   *
+   * @generated from enum value: DEAD_LETTER_REASON_FILTER_BUDGET = 4;
+   */
+  FILTER_BUDGET = 4,
 }
 
 /**

@@ -385,7 +385,7 @@ export declare type SubscribeRequest = Message<"coordination.v1.SubscribeRequest
   transform?: SignalTransform | undefined;
 
   /**
-   * In which order pending signals come; unset means DELIVERY_ORDER_SEQUENCE, which a named subscription always has.
+   * In which order pending signals come; unset means DELIVERY_ORDER_SEQUENCE.
    *
    * @generated from field: coordination.v1.DeliveryOrder order = 9;
    */
@@ -400,7 +400,7 @@ export declare type SubscribeRequest = Message<"coordination.v1.SubscribeRequest
 
   /**
    * Joins the durable subscription of this name, or makes it: with ACK_MODE_EXPLICIT, and only with it. Whoever makes it fixes
-   * agent_id, filter, start, include_own and ack_policy; another that differs is refused, but one without a start agrees with
+   * agent_id, filter, start, order, include_own and ack_policy; another that differs is refused, but one without a start agrees with
    * any. A cursor cannot be its start.
    *
    * @generated from field: string subscription = 11;
@@ -1087,6 +1087,13 @@ export declare type CreateSubscriptionRequest = Message<"coordination.v1.CreateS
   } | { case: undefined; value?: undefined };
 
   /**
+   * In which order pending signals come; unset means DELIVERY_ORDER_SEQUENCE.
+   *
+   * @generated from field: coordination.v1.DeliveryOrder order = 9;
+   */
+  order: DeliveryOrder;
+
+  /**
    * Its name.
    *
    * @generated from field: string subscription = 11;
@@ -1214,6 +1221,13 @@ export declare type Subscription = Message<"coordination.v1.Subscription"> & {
   includeOwn: boolean;
 
   /**
+   * In which order pending signals come.
+   *
+   * @generated from field: coordination.v1.DeliveryOrder order = 10;
+   */
+  order: DeliveryOrder;
+
+  /**
    * When it was made.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 11;
@@ -1221,14 +1235,15 @@ export declare type Subscription = Message<"coordination.v1.Subscription"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * Everything through this sequence was delivered or did not match.
+   * Everything through this sequence was delivered or did not match. In order of priority, urgent signals beyond it may have
+   * been delivered.
    *
    * @generated from field: uint64 scanned_sequence = 12;
    */
   scannedSequence: bigint;
 
   /**
-   * head_sequence minus scanned_sequence: signals that nobody has looked at.
+   * head_sequence minus scanned_sequence: how many signals may be left to look at.
    *
    * @generated from field: uint64 delivery_lag = 13;
    */
@@ -1876,6 +1891,10 @@ export enum DeliveryOrder {
    * within a level; urgent ones may lie beyond its `through_sequence`, which stays where it was while less urgent ones wait.
    * ROLLED_BACK and CURSOR_EXPIRED (of any level) name beside `resume_after_sequence`, from where nothing is missed, a
    * `resume_cursor`, from where nothing comes twice either.
+   *
+   * A named subscription has no cursor and hands out as many as there is room for. What is delivered again keeps its level and
+   * comes before the others of it. A level that waits while more urgent signals pass it gets its 100 after 700 of them where
+   * all levels wait, after 800 or 900 where fewer do. CONTROL has room of its own: it waits for no acknowledgement of others.
    *
    * @generated from enum value: DELIVERY_ORDER_PRIORITY = 2;
    */

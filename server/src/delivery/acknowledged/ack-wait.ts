@@ -130,7 +130,7 @@ export class AckWait {
     const { secret } = subscription;
     const isIts = this.#isIts.get(secret) ?? couldGet(subscription, stored.entry, environment.matchers);
     this.#isIts.set(secret, isIts);
-    return isIts ? computedStanding(session.named, subscription, stored.sequence) : undefined;
+    return isIts ? computedStanding(session.named, subscription, stored.entry) : undefined;
   }
 
   #checkedHeader(): CoordinationHeader {
@@ -182,5 +182,7 @@ function describeLetter({
       return `it was delivered ${attempts} times and not acknowledged${said}`;
     case "retention":
       return "it left the history before it was acknowledged";
+    case "filterBudget":
+      return `its filter could not say whether it matches${said}`;
   }
 }

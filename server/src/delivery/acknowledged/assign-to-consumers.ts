@@ -1,5 +1,6 @@
+import type { SubscriptionRecord } from "../../state/subscription-record.js";
 import type { Consumer } from "./consumer.js";
-import type { PendingSignal } from "./pick-next.js";
+import { isExempt, type PendingSignal } from "./signal-picker.js";
 
 /** A consumer that waits for signals, and how many ordinary ones it may have. */
 export interface ReadyConsumer {
@@ -14,24 +15,28 @@ export interface AssignedSignal {
 }
 
 /**
- * Divides signals among consumers, each an equal stretch in their order, as far as each may have them.
- *
- * @param extra how many of the signals are exempt from what a consumer may have
+ * Divides signals among consumers, each an equal stretch in their order, as far as each may have them. Those that are exempt from
+ * `max_outstanding` are divided for themselves.
  */
 export function assignToConsumers(
+  subscription: SubscriptionRecord,
   signals: readonly PendingSignal[],
   ready: readonly ReadyConsumer[],
-  extra: number,
 ): readonly AssignedSignal[] {
-  const assigned: AssignedSignal[] = [];
+  const exempt = signals.filter(({ entry }) => isExempt(subscription, entry));
+  const ordinary = exempt.length === 0 ? signals : signals.filter(({ entry }) => !isExempt(subscription, entry));
+  const unlimited = ready.map(({ consumer }) => ({ consumer, capacity: Number.POSITIVE_INFINITY }));
+  return [...divide(exempt, unlimited), ...divide(ordinary, ready)];
+}
+
+function* divide(signals: readonly PendingSignal[], ready: readonly ReadyConsumer[]): Iterable<AssignedSignal> {
   let next = 0;
   for (const [index, { consumer, capacity }] of ready.entries()) {
     const even = Math.ceil((signals.length - next) / (ready.length - index));
     // Those behind may have room for less than their equal share.
-    const behind = ready.slice(index + 1).reduce((sum, other) => sum + other.capacity + extra, 0);
-    const count = Math.min(capacity + extra, Math.max(even, signals.length - next - behind));
-    for (const signal of signals.slice(next, next + count)) assigned.push({ signal, consumer });
+    const behind = ready.slice(index + 1).reduce((sum, other) => sum + other.capacity, 0);
+    const count = Math.min(capacity, Math.max(even, signals.length - next - behind));
+    for (const signal of signals.slice(next, next + count)) yield { signal, consumer };
     next += count;
   }
-  return assigned;
 }

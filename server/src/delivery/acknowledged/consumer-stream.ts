@@ -1,4 +1,5 @@
 import { CoordinationError } from "../../model/coordination-error.js";
+import { laterOf } from "../../model/cursor.js";
 import { maxResponseBytes } from "../../model/limits.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import type { OpenSubscription, SessionState } from "../../state/session-state.js";
@@ -40,9 +41,10 @@ export class ConsumerStream {
   #generation: number;
   /** The range of which the consumer was told ends here. */
   #reported: bigint;
+  /** The last sequence of which it was told anything: in order of priority, urgent signals lie beyond the range. */
+  #told: bigint;
   #reportedAtMs = 0;
   #hasCaughtUp = false;
-  #liveSinceMs: number | undefined;
 
   constructor(options: ConsumerStreamOptions) {
     this.#options = options;
@@ -50,6 +52,7 @@ export class ConsumerStream {
     this.#epoch = header?.epoch ?? "";
     this.#generation = header?.generation ?? 0;
     this.#reported = options.dispatcher.position;
+    this.#told = this.#reported;
   }
 
   /** Yields items until the consumer leaves, everything is settled and no more can come, or the server stops. */
@@ -82,7 +85,6 @@ export class ConsumerStream {
   #subscribed(): TailItem {
     this.#reportedAtMs = this.#options.clock.monotonicMs();
     const headSequence = this.#options.session.header?.headSequence ?? 0n;
-    if (this.#reported >= headSequence) this.#liveSinceMs = this.#reportedAtMs;
     return { kind: "subscribed", epoch: this.#epoch, headSequence, cursor: "" };
   }
 
@@ -96,7 +98,7 @@ export class ConsumerStream {
       });
     }
     if (header.generation !== this.#generation) {
-      checkNotRolledBack({ sequences: [this.#reported], generation: this.#generation }, header);
+      checkNotRolledBack({ sequences: [this.#told], generation: this.#generation }, header);
       this.#generation = header.generation;
     }
     const { name, secret } = dispatcher.subscription;
@@ -116,15 +118,13 @@ export class ConsumerStream {
     return header.closeTimeMs !== undefined || (beforeTimeMs !== undefined && clock.nowMs() >= beforeTimeMs);
   }
 
-  *#batches({ signals: given, throughSequence }: Grant): Generator<TailItem, void, undefined> {
+  *#batches({ signals: given, throughSequence, liveSinceMs }: Grant): Generator<TailItem, void, undefined> {
     // What was rolled back or deleted while it was on its way here is nobody's any more.
     const signals = given.filter((claimed) => this.#isStillLeased(claimed));
     for (const part of this.#parts(signals)) {
-      const last = part.at(-1);
-      const isLast = last?.claimed === signals.at(-1);
-      const through = isLast ? throughSequence : (last?.claimed.entry.sequence ?? 0n);
-      const afterSequence = this.#report(through);
-      const liveSinceMs = this.#liveSinceMs;
+      const isLast = part.at(-1)?.claimed === signals.at(-1);
+      const afterSequence = this.#report(isLast ? throughSequence : this.#throughPart(part));
+      for (const { entry } of part) this.#told = laterOf(this.#told, entry.sequence);
       const entries = part.map(({ entry }) => entry);
       const deliveries = part.map(({ claimed }) => deliveryOf(claimed));
       yield { kind: "batch", entries, deliveries, afterSequence, throughSequence: this.#reported, cursor: "" };
@@ -139,6 +139,12 @@ export class ConsumerStream {
         undefined,
       );
     }
+  }
+
+  /** How far everything was told of with a part that others follow; in order of priority only the last says so. */
+  #throughPart(part: readonly SeenSignal[]): bigint {
+    if (this.#options.dispatcher.subscription.order === "priority") return 0n;
+    return part.at(-1)?.claimed.entry.sequence ?? 0n;
   }
 
   #isStillLeased({ entry, claim }: ClaimedSignal): boolean {
@@ -167,7 +173,6 @@ export class ConsumerStream {
   *#announceCaughtUp(): Generator<TailItem, void, undefined> {
     yield* this.#reportRest();
     this.#hasCaughtUp = true;
-    this.#liveSinceMs ??= this.#options.clock.monotonicMs();
     yield { kind: "caughtUp", throughSequence: this.#reported, cursor: "" };
   }
 
@@ -183,7 +188,8 @@ export class ConsumerStream {
   /** Marks everything through a sequence as told; returns what was told before. */
   #report(throughSequence: bigint): bigint {
     const before = this.#reported;
-    if (throughSequence > before) this.#reported = throughSequence;
+    this.#reported = laterOf(before, throughSequence);
+    this.#told = laterOf(this.#told, this.#reported);
     this.#reportedAtMs = this.#options.clock.monotonicMs();
     this.#options.subscription.positionSequence = this.#reported;
     return before;

@@ -5,6 +5,8 @@ import type { ClaimedSignal } from "./claim-operation.js";
 export interface Grant {
   readonly signals: readonly ClaimedSignal[];
   readonly throughSequence: bigint;
+  /** Since when nothing waited for room; what was accepted from then on travelled as fast as it could. Undefined while something does. */
+  readonly liveSinceMs: number | undefined;
 }
 
 /** One open stream of a named subscription, as its dispatcher sees it. */

@@ -1,18 +1,21 @@
 import { setImmediate } from "node:timers/promises";
 import { CoordinationError } from "../../model/coordination-error.js";
-import { maxBatchSignals, maxResponseBytes } from "../../model/limits.js";
-import { readLogAfter } from "../../state/read-log.js";
+import { leastOf } from "../../model/cursor.js";
+import { maxBatchSignals } from "../../model/limits.js";
+import { placeAt, placeOfScan, type ScanPlace } from "../../state/scan-place.js";
 import type { SessionState } from "../../state/session-state.js";
-import type { DeliveryRecord, SubscriptionRecord } from "../../state/subscription-record.js";
+import type { DeliveryRecord, ScanRecord, SubscriptionRecord } from "../../state/subscription-record.js";
 import { WakeLatch } from "../../state/wake-latch.js";
 import type { CoordinationHeader } from "../../store/signal-store.js";
 import { type AcknowledgementEnvironment, isOfEndedProcess, plainOperation } from "./acknowledgement-environment.js";
 import { assignToConsumers, type ReadyConsumer } from "./assign-to-consumers.js";
 import { type ClaimedSignal, claim } from "./claim-operation.js";
-import type { Consumer } from "./consumer.js";
-import { isControlSignal, type PendingSignal, pickNext } from "./pick-next.js";
+import type { Consumer, Grant } from "./consumer.js";
+import { priorityPicker } from "./pick-by-priority.js";
+import { sequencePicker } from "./pick-in-sequence.js";
 import { release } from "./release-operation.js";
-import { executeWithSignals, readHeldSignal, readSignal } from "./signal-copies.js";
+import { executeWithSignals } from "./signal-copies.js";
+import type { PendingSignal, Picked, SignalPicker } from "./signal-picker.js";
 import { isOver, isSpent, type Standing, standingOf } from "./standing.js";
 import type { SubscriptionMatcher } from "./subscription-matcher.js";
 
@@ -34,8 +37,6 @@ export interface DispatcherOptions {
 }
 
 const retryMs = 200;
-// Signals that are read beyond those that can be handed out, because some do not match.
-const leastReadAhead = 16;
 // A position that has moved so far without a match is stored, so that it need not be found again.
 const storedStep = 1_024n;
 
@@ -46,9 +47,11 @@ export class Dispatcher {
   readonly #latch = new WakeLatch();
   /** In the order in which they were given something last. */
   readonly #consumers = new Set<Consumer>();
-  /** Scanned without a match since the claim that the scan record is of. */
-  #scanned: { readonly from: string; readonly generation: number; through: bigint } | undefined;
-  #readAhead = leastReadAhead;
+  readonly #picker: SignalPicker;
+  /** Where it has got to without a match since the claim that the scan record is of. */
+  #scanned: { readonly from: ScanRecord; readonly generation: number; readonly place: ScanPlace } | undefined;
+  /** Since when nothing waited for room, on the monotonic clock; undefined while something does. */
+  #liveSinceMs: number | undefined;
   #leaveReaders: (() => void) | undefined;
   #lastState = "";
   #running: Promise<void> | undefined;
@@ -56,6 +59,7 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.subscription = options.subscription;
+    this.#picker = options.subscription.order === "priority" ? priorityPicker(options) : sequencePicker(options);
   }
 
   get consumerCount(): number {
@@ -64,12 +68,13 @@ export class Dispatcher {
 
   /** Everything through this sequence was delivered or did not match. */
   get position(): bigint {
-    return this.#position();
+    return leastOf(this.#place().positions);
   }
 
   /** Begins to hand out signals to a consumer. */
   join(consumer: Consumer): void {
     this.#consumers.add(consumer);
+    if (this.position >= (this.#options.session.header?.headSequence ?? 0n)) this.#nothingWaits();
     this.#running ??= this.#run();
     this.wake();
   }
@@ -141,58 +146,68 @@ export class Dispatcher {
   }
 
   async #handOut(standing: Standing, ready: readonly ReadyConsumer[]): Promise<boolean> {
-    const { environment, session, matcher } = this.#options;
+    const { session } = this.#options;
     const { header } = session;
-    if (header === undefined) return false;
-    const seen = session.named.scans.get(this.subscription.name) ?? { throughSequence: "0", claims: 0 };
-    const position = this.#position();
-    const capacity = Math.min(
-      maxBatchSignals,
-      ready.reduce((sum, consumer) => sum + consumer.capacity, 0),
-    );
-    const due = await this.#readDue(standing.due.slice(0, capacity));
-    const maxEntries = Math.min(maxBatchSignals, capacity + this.#readAhead);
-    const part = await readLogAfter(environment.reader, session, position, { maxEntries });
-    const picked = pickNext(
-      { due, log: part.entries, matches: (entry) => matcher.matches(entry), position },
-      standing.room,
-      capacity,
-    );
-    const { signals } = picked;
-    const throughSequence = part.entries.length === 0 ? part.throughSequence : picked.throughSequence;
-    this.#readAhead = signals.length > 0 ? leastReadAhead : Math.min(maxBatchSignals, this.#readAhead * 2);
-    if (signals.length === 0 && throughSequence - BigInt(seen.throughSequence) < storedStep) {
+    const seen = session.named.scans.get(this.subscription.name);
+    if (header === undefined || seen === undefined) return false;
+    const capacity = ready.reduce((sum, consumer) => sum + consumer.capacity, 0);
+    const picked = await this.#picker.pick(this.#place(), {
+      due: standing.due,
+      room: standing.room,
+      capacity: Math.min(maxBatchSignals, capacity),
+    });
+    const { signals, unanswered, place } = picked;
+    const liveSinceMs = this.#noteRoom(picked, header);
+    const step = leastOf(place.positions) - BigInt(seen.throughSequence);
+    if (signals.length === 0 && unanswered.length === 0 && step < storedStep) {
       // A long stretch without a match must not keep everybody else from running.
       await setImmediate();
-      return this.#moveTo(throughSequence, header);
+      return this.#moveTo(place, header);
     }
-    await this.#claim({ signals, throughSequence, ready, header, seen });
+    await this.#claim({ picked, ready, header, seen, liveSinceMs });
     return true;
   }
 
-  async #claim(picked: {
-    readonly signals: readonly PendingSignal[];
-    readonly throughSequence: bigint;
+  /** Notes whether something waits for room. Returns since when nothing had when these were picked. */
+  #noteRoom({ isHeldUp, place }: Picked, { headSequence }: CoordinationHeader): number | undefined {
+    const before = this.#liveSinceMs;
+    if (isHeldUp) this.#liveSinceMs = undefined;
+    else if (leastOf(place.positions) >= headSequence) this.#nothingWaits();
+    return before;
+  }
+
+  #nothingWaits(): void {
+    this.#liveSinceMs ??= this.#options.environment.clock.monotonicMs();
+  }
+
+  async #claim({
+    picked: { signals, unanswered, place },
+    ready,
+    header,
+    seen,
+    liveSinceMs,
+  }: {
+    readonly picked: Picked;
     readonly ready: readonly ReadyConsumer[];
     readonly header: CoordinationHeader;
-    readonly seen: { readonly throughSequence: string; readonly claims: number };
+    readonly seen: ScanRecord;
+    readonly liveSinceMs: number | undefined;
   }): Promise<void> {
-    const { environment, session } = this.#options;
-    const { directory, clock, owner } = environment;
-    const { throughSequence } = picked;
-    const controls = picked.signals.filter(({ entry }) => isControlSignal(entry)).length;
-    const assigned = assignToConsumers(picked.signals, picked.ready, controls);
+    const { environment, session, subscription } = this.#options;
+    const { directory, clock, owner, metrics } = environment;
+    const assigned = assignToConsumers(subscription, signals, ready);
     const claimed = await directory.execute(
       session.coordinationId,
       plainOperation((draft) =>
         claim(
           draft,
           {
-            subscription: this.subscription,
-            seen: picked.seen,
-            seenGeneration: picked.header.generation,
-            throughSequence,
+            subscription,
+            seen,
+            seenGeneration: header.generation,
+            place,
             signals: assigned.map(({ signal, consumer }) => ({ ...signal, lease: { owner, consumer: consumer.id } })),
+            unanswered,
           },
           { nowMs: clock.nowMs(), isClaimable: (record) => this.#isClaimable(record) },
         ),
@@ -201,41 +216,27 @@ export class Dispatcher {
     // Another server, a rollback or a trim was here: look again.
     this.#scanned = undefined;
     if (claimed === undefined) return;
-    environment.metrics.deliveriesEnded("expired", expiredOf(picked.signals, claimed));
-    for (const { consumer } of picked.ready) {
-      const signals = claimed.filter((signal) => signal.consumer === consumer.id);
-      if (signals.length > 0) this.#give(consumer, signals, throughSequence);
+    metrics.deliveriesEnded("expired", expiredOf(signals, claimed));
+    metrics.deadLettersMade("filterBudget", unanswered.length);
+    const throughSequence = leastOf(place.positions);
+    for (const { consumer } of ready) {
+      const given = claimed.filter((signal) => signal.consumer === consumer.id);
+      if (given.length > 0) this.#give(consumer, { signals: given, throughSequence, liveSinceMs });
     }
   }
 
-  #give(consumer: Consumer, signals: readonly ClaimedSignal[], throughSequence: bigint): void {
+  #give(consumer: Consumer, grant: Grant): void {
     const { environment } = this.#options;
+    const { signals } = grant;
     if (this.#consumers.delete(consumer)) {
       // Behind those that had nothing.
       this.#consumers.add(consumer);
-      consumer.give({ signals, throughSequence });
+      consumer.give(grant);
       environment.metrics.deliveriesMade(signals.length, signals.filter(({ attempt }) => attempt > 1).length);
     } else {
       // It left while they were claimed for it.
       this.takeBack(consumer).catch(environment.onBackgroundError);
     }
-  }
-
-  async #readDue(records: readonly DeliveryRecord[]): Promise<readonly (PendingSignal & { readonly is: "due" })[]> {
-    const { environment, session } = this.#options;
-    const due: (PendingSignal & { readonly is: "due" })[] = [];
-    let bytes = 0;
-    for (const record of records) {
-      if (bytes >= maxResponseBytes) break;
-      const entry = record.isHeld
-        ? await readHeldSignal(environment, session, this.subscription.name, record.sequence)
-        : await readSignal(environment.reader, session, BigInt(record.sequence));
-      // One that has left the store meanwhile is a dead letter now.
-      if (entry === undefined) continue;
-      due.push({ is: "due", record, entry });
-      bytes += entry.bytes.length;
-    }
-    return due;
   }
 
   async #buryExhausted(): Promise<void> {
@@ -279,22 +280,24 @@ export class Dispatcher {
     return standingOf(this.subscription, session.named.deliveriesOf(name).values(), this.#standingOptions());
   }
 
-  #position(): bigint {
+  #place(): ScanPlace {
     const { session } = this.#options;
-    const stored = session.named.scans.get(this.subscription.name)?.throughSequence ?? "0";
+    const stored = session.named.scans.get(this.subscription.name);
+    if (stored === undefined) return placeAt(this.subscription, 0n);
     const scanned = this.#scanned;
-    if (scanned?.from !== stored || scanned.generation !== session.header?.generation) return BigInt(stored);
-    return scanned.through;
+    if (scanned?.from !== stored || scanned.generation !== session.header?.generation) return placeOfScan(stored);
+    return scanned.place;
   }
 
   /** Notes what was scanned and did not match. Returns whether there is more. */
-  #moveTo(throughSequence: bigint, { generation }: CoordinationHeader): boolean {
+  #moveTo(place: ScanPlace, { generation }: CoordinationHeader): boolean {
     const { session } = this.#options;
     if (session.header?.generation !== generation) return true;
-    const from = session.named.scans.get(this.subscription.name)?.throughSequence ?? "0";
-    const hasMoved = throughSequence > this.#position();
-    if (hasMoved) this.#scanned = { from, generation, through: throughSequence };
-    return hasMoved && throughSequence < session.header.headSequence;
+    const from = session.named.scans.get(this.subscription.name);
+    const before = this.#place().positions;
+    const hasMoved = place.positions.some((position, index) => position > (before[index] ?? 0n));
+    if (hasMoved && from !== undefined) this.#scanned = { from, generation, place };
+    return hasMoved && leastOf(place.positions) < session.header.headSequence;
   }
 
   /** Wakes every consumer when something has changed that all of them have to see. */
@@ -303,7 +306,7 @@ export class Dispatcher {
     const { header } = session;
     const { name, secret } = this.subscription;
     const isThere = session.named.definitions.get(name)?.secret === secret;
-    const isCaughtUp = this.#position() >= (header?.headSequence ?? 0n);
+    const isCaughtUp = this.position >= (header?.headSequence ?? 0n);
     const isEmpty = session.named.deliveriesOf(name).size === 0;
     const state = [
       header?.epoch,

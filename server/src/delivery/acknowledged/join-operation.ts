@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { maxNamedSubscriptions } from "../../model/limits.js";
 import type { Draft } from "../../state/draft.js";
+import { placeAt, scanOfPlace } from "../../state/scan-place.js";
 import type { SessionState } from "../../state/session-state.js";
 import type { SubscriptionDefinition, SubscriptionRecord } from "../../state/subscription-record.js";
 import { startPositions } from "../subscription-start.js";
@@ -58,7 +59,7 @@ function create(
   const startSequence = String(resolved);
   const secret = randomBytes(secretBytes).toString("base64url");
   const record = { ...definition, name, createTimeMs: nowMs, secret, startSequence };
-  draft.subscriptions.put(record, { throughSequence: startSequence, claims: 0 });
+  draft.subscriptions.put(record, { ...scanOfPlace(placeAt(record, resolved)), claims: 0 });
   const actors = definition.agentId === "" ? [] : [definition.agentId];
   draft.changeHeader({}, { kind: "subscriptionCreated", actors, detail: name });
   return record;
@@ -75,10 +76,11 @@ function checkAgreement(known: SubscriptionRecord, { name, definition, agreesWit
 }
 
 /** What else has to be the same, each as text for people. */
-function comparable({ agentId, start, includeOwn, policy }: SubscriptionDefinition): Record<string, string> {
+function comparable({ agentId, start, order, includeOwn, policy }: SubscriptionDefinition): Record<string, string> {
   return {
     agent_id: `"${agentId}"`,
     start: startText(start),
+    order: order ?? "sequence",
     include_own: String(includeOwn),
     "ack_policy.ack_deadline": `${policy.ackDeadlineMs} ms`,
     "ack_policy.max_delivery_attempts": String(policy.maxDeliveryAttempts),

@@ -44,13 +44,13 @@ export function namedVerdict(
   subscription: SubscriptionRecord,
   signal: SignalToJudge,
 ): NamedVerdict | undefined {
-  const { sequence, judged, expressions } = signal;
+  const { judged, expressions } = signal;
   const known = knownStanding(named, subscription, signal);
-  if (known === undefined && judged === undefined) return undefined;
   const verdict =
     known ??
     (judged && whyNotIts(subscription, judged, expressions)) ??
-    computedStanding(named, subscription, sequence);
+    (judged && computedStanding(named, subscription, judged.stored));
+  if (verdict === undefined) return undefined;
   const scannedSequence = BigInt(named.scans.get(subscription.name)?.throughSequence ?? 0);
   return { subscription, startSequence: startSequenceOf(subscription), scannedSequence, verdict };
 }
@@ -115,7 +115,7 @@ export class NamedReceipts {
     const known = knownStanding(this.#named, subscription, { ...this.#options, sequence });
     if (known !== undefined) return known;
     if (!couldGet(subscription, this.#entry, this.#options.matchers)) return undefined;
-    return computedStanding(this.#named, subscription, sequence);
+    return computedStanding(this.#named, subscription, this.#entry);
   }
 }
 

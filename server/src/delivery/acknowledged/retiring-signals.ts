@@ -1,9 +1,12 @@
 import { setImmediate } from "node:timers/promises";
+import { laterOf } from "../../model/cursor.js";
 import { maxDeadLetters } from "../../model/limits.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import type { Draft } from "../../state/draft.js";
 import type { NamedSubscriptions } from "../../state/named-subscriptions.js";
+import { isScanned, placeAt, placeOfScan, type ScanPlace } from "../../state/scan-place.js";
 import type { SubscriptionRecord } from "../../state/subscription-record.js";
+import { levelIn } from "./signal-picker.js";
 import type { SubscriptionMatchers } from "./subscription-matcher.js";
 
 /*
@@ -37,9 +40,10 @@ export class RetiringSignals {
   ): Promise<RetiringSignals> {
     const matching = new Map<string, readonly LogEntry[]>();
     for (const record of [...named.definitions.values()]) {
-      const scanned = BigInt(named.scans.get(record.name)?.throughSequence ?? 0);
-      if (scanned >= through) continue;
-      matching.set(record.secret, matchingAfter(scanned, leaving, { record, matchers }));
+      const scan = named.scans.get(record.name);
+      const place = scan === undefined ? placeAt(record, 0n) : placeOfScan(scan);
+      if (hasPassed(place, through)) continue;
+      matching.set(record.secret, matchingAfter(place, leaving, { record, matchers }));
       // Many filters must not keep everybody else from running.
       await setImmediate();
     }
@@ -62,12 +66,11 @@ export class RetiringSignals {
 
   #buryOf(draft: Draft, record: SubscriptionRecord, nowMs: number): number | undefined {
     const { name } = record;
-    const scan = draft.subscriptions.scan(name);
-    const scanned = BigInt(scan.throughSequence);
-    const matching = scanned >= this.#through ? [] : this.#matching.get(record.secret);
+    const place = placeOfScan(draft.subscriptions.scan(name));
+    const matching = hasPassed(place, this.#through) ? [] : this.#matching.get(record.secret);
     if (matching === undefined) return undefined;
     let buried = 0;
-    const unsettled = this.#leaving.filter(({ sequence }) => sequence <= scanned);
+    const unsettled = this.#leaving.filter((entry) => isScanned(place, entry));
     for (const entry of draft.subscriptions.hasDeliveries(name) ? unsettled : []) {
       const delivery = draft.subscriptions.delivery(name, entry.sequence);
       if (delivery === undefined || delivery.isHeld) continue;
@@ -75,21 +78,26 @@ export class RetiringSignals {
       putLetter(draft, record, entry, { nowMs, attempts, firstTimeMs, lastTimeMs, detail });
       buried += 1;
     }
-    if (scanned >= this.#through) return buried;
-    const unseen = matching.filter(({ sequence }) => sequence > scanned);
+    if (hasPassed(place, this.#through)) return buried;
+    const unseen = matching.filter((entry) => !isScanned(place, entry));
     // Only so many can stay.
     const dropped = Math.max(0, unseen.length - maxDeadLetters);
     if (dropped > 0) draft.subscriptions.countDropped(dropped);
     for (const entry of unseen.slice(dropped)) putLetter(draft, record, entry, { nowMs, attempts: 0, detail: "" });
-    draft.subscriptions.putScan(name, { ...scan, throughSequence: String(this.#through) });
+    draft.subscriptions.movePlace(name, (position) => laterOf(position, this.#through));
     return buried + unseen.length;
   }
 }
 
+/** Whether everything through a sequence was scanned, whatever its priority. */
+function hasPassed({ positions }: ScanPlace, through: bigint): boolean {
+  return positions.every((position) => position >= through);
+}
+
 function putLetter(
   draft: Draft,
-  { name }: SubscriptionRecord,
-  { sequence, bytes }: LogEntry,
+  subscription: SubscriptionRecord,
+  entry: LogEntry,
   what: {
     readonly nowMs: number;
     readonly attempts: number;
@@ -99,21 +107,24 @@ function putLetter(
   },
 ): void {
   const { nowMs, ...rest } = what;
+  const { name } = subscription;
+  const { sequence, bytes } = entry;
+  const level = levelIn(subscription, entry);
   draft.subscriptions.bury(
-    { subscription: name, sequence: String(sequence), cause: "retention", createTimeMs: nowMs, ...rest },
+    { subscription: name, sequence: String(sequence), cause: "retention", level, createTimeMs: nowMs, ...rest },
     bytes,
     maxDeadLetters,
   );
 }
 
 function matchingAfter(
-  scanned: bigint,
+  place: ScanPlace,
   leaving: readonly LogEntry[],
   { record, matchers }: { readonly record: SubscriptionRecord; readonly matchers: SubscriptionMatchers },
 ): readonly LogEntry[] {
   const matcher = matchers.of(record);
   return leaving.filter((entry) => {
-    if (entry.sequence <= scanned) return false;
+    if (isScanned(place, entry)) return false;
     try {
       return matcher.matches(entry);
     } catch {

@@ -1,5 +1,7 @@
+import type { LogEntry } from "../../model/log-entry.js";
 import { exactTime, type KnownTime, latestTime, mayBeLost, type RowAt } from "../../state/acknowledged-times.js";
 import type { NamedSubscriptions } from "../../state/named-subscriptions.js";
+import { isScanned, placeOfScan } from "../../state/scan-place.js";
 import {
   acknowledgedRowKey,
   type DeadLetterRecord,
@@ -50,10 +52,12 @@ export function knownStanding(
 export function computedStanding(
   named: NamedSubscriptions,
   subscription: SubscriptionRecord,
-  sequence: bigint,
+  entry: LogEntry,
 ): SignalStanding {
   const { name, agentId } = subscription;
-  if (sequence > scannedThrough(named, name)) return { is: "notYet" };
+  const { sequence } = entry;
+  const scan = named.scans.get(name);
+  if (scan === undefined || !isScanned(placeOfScan(scan), entry)) return { is: "notYet" };
   const required = requiredTime(named, agentId, sequence);
   if (required !== undefined) return { is: "acknowledged", time: required };
   const rowAt = rowsOf(named, name);
@@ -71,10 +75,6 @@ export function requiredTime(named: NamedSubscriptions, agentId: string, sequenc
 /** The first sequence that a subscription gets, exclusive. Of one made before that was kept, as far as its start says. */
 export function startSequenceOf({ startSequence, start }: SubscriptionRecord): bigint {
   return BigInt(startSequence ?? (start.at === "sequence" ? start.afterSequence : 0));
-}
-
-function scannedThrough(named: NamedSubscriptions, name: string): bigint {
-  return BigInt(named.scans.get(name)?.throughSequence ?? 0);
 }
 
 function rowsOf({ acknowledgedRows }: NamedSubscriptions, name: string): RowAt {

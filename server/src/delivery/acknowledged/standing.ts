@@ -1,18 +1,19 @@
 import { maxDeliveryDelayMs, maxOutstandingControls } from "../../model/limits.js";
+import { controlLevel } from "../../model/priority-level.js";
 import type { DeliveryRecord, LeaseRecord, SubscriptionRecord } from "../../state/subscription-record.js";
-import type { Room } from "./pick-next.js";
 import { isExhausted } from "./settle-delivery.js";
+import type { Room } from "./signal-picker.js";
 
 /** How the unsettled deliveries of a subscription stand. */
 export interface Standing {
-  /** Those that can be leased now, by sequence. */
+  /** Those that can be leased now, by sequence; in order of priority the most urgent first. */
   readonly due: readonly DeliveryRecord[];
   /** Whether some are over and have no attempt left. */
   readonly hasExhausted: boolean;
   /** When the next one is due that is not now; infinite where none is. */
   readonly nextDueMs: number;
   readonly room: Room;
-  /** How many each consumer has, by its id. */
+  /** How many ordinary ones each consumer has, by its id. */
   readonly leased: ReadonlyMap<string, number>;
 }
 
@@ -36,18 +37,21 @@ export function standingOf(
   let ordinary = subscription.policy.maxOutstanding;
   let control = maxOutstandingControls;
   for (const record of deliveries) {
-    if (record.isControl) control -= 1;
+    // Levels are known in order of priority only.
+    const isControl = record.level === controlLevel;
+    if (isControl) control -= 1;
     else ordinary -= 1;
     if (!isOver(record, options)) {
       nextDueMs = Math.min(nextDueMs, record.dueMs);
-      if (record.lease !== undefined) leased.set(record.lease.consumer, (leased.get(record.lease.consumer) ?? 0) + 1);
+      const { consumer } = record.lease ?? {};
+      if (consumer !== undefined && !isControl) leased.set(consumer, (leased.get(consumer) ?? 0) + 1);
     } else if (isSpent(subscription, record)) {
       hasExhausted = true;
     } else {
       due.push(record);
     }
   }
-  due.sort((a, b) => Number(BigInt(a.sequence) - BigInt(b.sequence)));
+  due.sort((a, b) => (a.level ?? 0) - (b.level ?? 0) || Number(BigInt(a.sequence) - BigInt(b.sequence)));
   return { due, hasExhausted, nextDueMs, room: { ordinary, control }, leased };
 }
 

@@ -1,5 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { SignalFilterSchema } from "@coordination-signals/proto/coordination/v1/signal";
+import { CoordinationError } from "../../model/coordination-error.js";
 import type { FilterExpressionCompiler } from "../../model/filter-expression.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import { type CompiledFilter, compileSignalFilter } from "../../model/signal-filter.js";
@@ -28,6 +29,16 @@ export class SubscriptionMatcher {
     if (!concerns(this.interest, entry)) return false;
     if (this.#startTimeMs !== undefined && entry.timestampMs < this.#startTimeMs) return false;
     return this.filter.matchesAll || this.#view.see(entry) !== undefined;
+  }
+
+  /** As `matches`, but answers FILTER_BUDGET_EXCEEDED. */
+  ask(entry: LogEntry): boolean | CoordinationError {
+    try {
+      return this.matches(entry);
+    } catch (error) {
+      if (error instanceof CoordinationError && error.reason === "FILTER_BUDGET_EXCEEDED") return error;
+      throw error;
+    }
   }
 }
 

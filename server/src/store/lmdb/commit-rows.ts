@@ -142,7 +142,9 @@ export class CommitRows {
     // One that was written before there were all kinds has fewer.
     const counts = noCounts.map((none, kind) => previous?.counts[kind] ?? none);
     this.#removeThrough(ordinal, previous?.header.trimmedThroughSequence ?? 0n, header.trimmedThroughSequence);
-    if (part.removeAfterSequence !== undefined) this.#removeAfter(ordinal, part.removeAfterSequence);
+    if (part.removeAfterSequence !== undefined) {
+      this.#removeAfter(ordinal, part.removeAfterSequence, header.trimmedThroughSequence);
+    }
     this.#append(ordinal, part, previous);
     this.#writeRecords(ordinal, counts, part.records);
     if (part.trimRecords !== undefined) this.#trimRecords(ordinal, counts, part.trimRecords);
@@ -226,25 +228,23 @@ export class CommitRows {
     }
   }
 
-  #removeAfter(ordinal: number, sequence: bigint): void {
+  /** Removes entries and requests after a sequence; of a row that begins before it what is not trimmed is left. */
+  #removeAfter(ordinal: number, sequence: bigint, trimmedThrough: bigint): void {
+    const isTrimmed = sequence <= trimmedThrough;
     for (const { key, value } of this.#db.getRange({
       start: logKey(ordinal, sequence + 1n),
       end: headerKey(ordinal),
     })) {
       this.#batch.remove(key);
       const chunk = LogChunk.open(key, value);
-      if (chunk.firstSequence > sequence) continue;
+      if (chunk.firstSequence > sequence || isTrimmed) continue;
       const rest = logKey(ordinal, sequence);
       this.#batch.put(rest, sealChunk(rest, chunk.through(sequence)));
     }
-    this.#removeRequestsAfter(ordinal, sequence);
-  }
-
-  #removeRequestsAfter(ordinal: number, sequence: bigint): void {
     for (const { key, value } of this.#db.getRange(requestsBounds(ordinal, sequence))) {
       this.#batch.remove(key);
       const row = new RequestRow(key, value);
-      if (row.firstSequence > sequence) continue;
+      if (row.firstSequence > sequence || isTrimmed) continue;
       const rest = requestsKey(ordinal, sequence);
       this.#batch.put(rest, sealRequests(rest, row.through(sequence)));
     }

@@ -5,6 +5,7 @@ import type { LogEntry } from "../../../../../server/src/model/log-entry.js";
 import { schemaKey } from "../../../../../server/src/store/lmdb/commit-rows.js";
 import { lmdbMaintenance } from "../../../../../server/src/store/lmdb/lmdb-maintenance.js";
 import {
+  headerKey,
   logKey,
   ordinalPrefix,
   prefixEnd,
@@ -134,6 +135,18 @@ describe("the rows of requests of an LMDB store", () => {
       [10, 13],
     ]);
     expect(await sequencesOf("r6", "r7", "r10", "r14")).toEqual([6, undefined, 10, 14]);
+    expect(await damages()).toEqual([]);
+  });
+
+  test("are gone where one commit trims through the signal that it rolls back to", async () => {
+    await store.commit([writer.write(entriesFrom(1, 4))]);
+    await append(5, 5);
+    const removedRanges = [{ afterSequence: 3n, throughSequence: 5n, generation: 1 }];
+    const header = { oldestSequence: 4n, trimmedThroughSequence: 3n, headSequence: 5n, removedRanges };
+    await store.commit([writer.write([], header, { removeAfterSequence: 3n })]);
+    expect(await rows()).toEqual([]);
+    const logRows = await withFile((db) => db.getKeysCount({ start: logKey(ordinal, 0n), end: headerKey(ordinal) }));
+    expect(logRows).toBe(0);
     expect(await damages()).toEqual([]);
   });
 
