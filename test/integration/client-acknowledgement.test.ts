@@ -259,6 +259,30 @@ describe.each(connections)("acknowledged subscriptions by %s", (_, connect) => {
 });
 
 describe("acknowledged subscriptions while their server dies", () => {
+  test("a send that requires acknowledgements goes on waiting, and its signal is stored once", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "client-acknowledgement-"));
+    const store = ["--store", `lmdb:${directory}`];
+    const first = await spawnServer(store);
+    await using client = createCoordinationClient({
+      baseUrl: first.url,
+      retry: { initialDelayMs: 10, maxDelayMs: 50 },
+    });
+    const asker = client.coordination("c", { agentId: "asker" });
+    const agent = client.coordination("c", { agentId: "worker" });
+    await agent.createSubscription({ subscription: "tasks", from: "earliest" });
+    const sending = asker.message({ messageType: "task" }, { requireAck: ["worker"], timeoutMs: 3_600_000 });
+    await eventually(async () => expect((await asker.overview()).coordination?.headSequence).toBe(1n));
+    first.kill("SIGKILL");
+    await first.exited;
+    await using _second = await spawnServer([...store, "--port", String(first.port)]);
+    await using worker = agent.work({ subscription: "tasks" }, () => undefined);
+    expect(await sending).toMatchObject({ sequence: 1n, deduplicated: true });
+    await worker.close();
+    expect((await asker.overview()).coordination?.headSequence).toBe(1n);
+    await client.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
   test("go on by their name, and everything is done at least once", async () => {
     const directory = await mkdtemp(join(tmpdir(), "client-acknowledgement-"));
     const store = ["--store", `lmdb:${directory}`];
