@@ -5,6 +5,7 @@ import { type ClaimedSignal, claim } from "../../server/src/delivery/acknowledge
 import { redrive } from "../../server/src/delivery/acknowledged/dead-letter-operations.js";
 import { release } from "../../server/src/delivery/acknowledged/release-operation.js";
 import { SignalCopies } from "../../server/src/delivery/acknowledged/signal-copies.js";
+import { computedStanding, knownStanding } from "../../server/src/delivery/acknowledged/signal-standing.js";
 import { isOver, isSpent } from "../../server/src/delivery/acknowledged/standing.js";
 import { Draft } from "../../server/src/state/draft.js";
 import { SessionState } from "../../server/src/state/session-state.js";
@@ -42,6 +43,7 @@ interface Modelled {
   attempts: number;
   deadlineMs: number;
   consumer: string;
+  acknowledgedMs?: number;
 }
 
 class Subject {
@@ -118,7 +120,7 @@ class Subject {
     expect(outcome?.is !== "refused").toBe(isTaken);
     if (!isTaken) return;
     const isLast = modelled.attempts === maxAttempts;
-    if (action === "ack") modelled.state = "done";
+    if (action === "ack") Object.assign(modelled, { state: "done", acknowledgedMs: this.nowMs });
     if (action === "extend") modelled.deadlineMs = this.nowMs + ackDeadlineMs;
     if (action === "reject" || (action === "nack" && isLast)) modelled.state = "dead";
     else if (action === "nack") modelled.state = "pending";
@@ -159,10 +161,24 @@ class Subject {
       expect(named.deadLetters.has(`${name} ${sequenceKey(BigInt(index + 1))}`)).toBe(state === "dead");
       if (state === "done" || state === "dead") expect(record).toBeUndefined();
       else expect(record?.attempt ?? 0).toBe(attempts);
+      this.#checkStanding(index);
     }
     const held = [...this.#journal.values()].filter(({ kind }) => kind === "heldSignal");
     const kept = [...named.deliveriesOf(name).values()].filter(({ isHeld }) => isHeld).length + named.deadLetters.size;
     expect(held).toHaveLength(kept);
+  }
+
+  /** What receipts, explanations and waiting sends compute of it is what the model says. */
+  #checkStanding(index: number): void {
+    const { named } = this.#session;
+    const entry = entryAt(BigInt(index + 1));
+    const options = { sequence: entry.sequence, nowMs: this.nowMs, isOfEndedProcess: () => false };
+    const standing = knownStanding(named, subscription, options) ?? computedStanding(named, subscription, entry);
+    const { state, deadlineMs, acknowledgedMs } = this.model[index] ?? {};
+    if (state === "done") expect(standing).toMatchObject({ is: "acknowledged", time: { acknowledgedMs } });
+    else if (state === "dead") expect(standing.is).toBe("deadLettered");
+    else if (state === "leased" && (deadlineMs ?? 0) > this.nowMs) expect(standing.is).toBe("outstanding");
+    else expect(["waiting", "notYet"]).toContain(standing.is);
   }
 
   #isClaimable(record: DeliveryRecord): boolean {
