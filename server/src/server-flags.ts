@@ -101,7 +101,7 @@ export const serverFlags = {
     "max-waits",
     wholeNumber(1, 10_000_000),
     "20000",
-    "calls that can wait for conditions or for a reply; one more is refused",
+    "calls that can wait for conditions, a reply or acknowledgements; one more is refused",
   ),
   busyStallMs: flag(
     "busy-stall-after",

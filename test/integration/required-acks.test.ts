@@ -166,6 +166,21 @@ describe("required_acks", () => {
     });
   });
 
+  test("asks at most 64 filters before it stores the signal, and the others after that", async () => {
+    const coordinationId = newCoordinationId();
+    const filter = { expression: 'signal.sender_agent_id == "x"' };
+    const createNumbered = (number: number) =>
+      create(client, coordinationId, "choosy", { subscription: `choosy-${number}`, filter });
+    for (let number = 1; number <= 64; number++) await createNumbered(number);
+    expect(await refusalOf(send(client, coordinationId, ["choosy"]))).toMatchObject({ reason: "NO_RESPONDERS" });
+    expect(await headOf(client, coordinationId)).toBe(0n);
+    await createNumbered(65);
+    expect(await refusalOf(send(client, coordinationId, ["choosy"]))).toMatchObject({
+      reason: "NOT_ACKNOWLEDGED",
+      metadata: { sequence: "1", agents: "choosy" },
+    });
+  });
+
   test("is enough through one of an agent's subscriptions, whatever the others do", async () => {
     const coordinationId = newCoordinationId();
     using first = await consume(client, coordinationId, "validator");

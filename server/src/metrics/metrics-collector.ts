@@ -127,7 +127,10 @@ export class MetricsCollector {
       registers,
     });
     this.#activeSubscriptions = this.#gauge("coordination_active_subscriptions", "Open subscriptions.");
-    this.#openWaits = this.#gauge("coordination_open_waits", "Calls that wait for conditions or for a reply.");
+    this.#openWaits = this.#gauge(
+      "coordination_open_waits",
+      "Calls that wait for conditions, a reply or acknowledgements.",
+    );
     this.#coordinations = this.#gauge("coordination_coordinations", "Coordinations that exist.");
     this.#residentCoordinations = this.#gauge(
       "coordination_resident_coordinations",
