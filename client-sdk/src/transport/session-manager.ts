@@ -1,7 +1,5 @@
-import type { ClientHttp2Stream, Http2Session } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import { Http2SessionManager } from "@connectrpc/connect-node";
-
-const ignoreError = (): void => undefined;
 
 type SessionOptions = ConstructorParameters<typeof Http2SessionManager>[2];
 
@@ -11,13 +9,22 @@ interface KeepaliveTimes {
   readonly pingTimeoutMs: number;
 }
 
+/** A state of the library's manager; a connection appears first while it is being made. */
+type ConnectionState =
+  | { readonly t: "connecting"; readonly conn: Promise<ClientHttp2Session> }
+  | { readonly t: string };
+
+/** What the library keeps to itself: how its manager goes from one state to the next. */
+interface ConnectionStates {
+  setState(state: ConnectionState): void;
+}
+
 /**
- * Keeps the connection of a transport. A connection whose PING was not answered tells its error a moment after it is gone; a
- * call that begins in that moment makes the library take its listener away, and an error that nobody listens to ends the
- * process. Here somebody always listens: calls learn of the loss from their own streams.
+ * Keeps the connection of a transport. A connection that is lost, or whose PING was not answered, tells its error a moment after
+ * it is gone; a call that begins in that moment makes the library take its listener away, and an error that nobody listens to ends
+ * the process. Here somebody always listens: calls learn of the loss from their own streams.
  */
 export class SessionManager extends Http2SessionManager {
-  #guarded: Http2Session | undefined;
   #heardAtMs = 0;
   /** How long after one note the next may wait: a fraction of the silence after which a connection is asked. */
   readonly #quietMs: number;
@@ -25,14 +32,7 @@ export class SessionManager extends Http2SessionManager {
   constructor(baseUrl: string, keepalive: KeepaliveTimes, options: SessionOptions) {
     super(baseUrl, keepalive, options);
     this.#quietMs = keepalive.pingIntervalMs / 8;
-  }
-
-  override async request(...args: Parameters<Http2SessionManager["request"]>): Promise<ClientHttp2Stream> {
-    const stream = await super.request(...args);
-    const { session } = stream;
-    if (session !== this.#guarded) session?.on("error", ignoreError);
-    this.#guarded = session;
-    return stream;
+    listenToConnections(this as unknown as ConnectionStates);
   }
 
   /** Notes that a stream has brought something: its connection lives. Often enough for that, for noting restarts a timer. */
@@ -43,3 +43,15 @@ export class SessionManager extends Http2SessionManager {
     this.notifyResponseByteRead(stream);
   }
 }
+
+/** Listens to each connection before the library does, and never stops. */
+function listenToConnections(states: ConnectionStates): void {
+  const setState = states.setState.bind(states);
+  states.setState = (state) => {
+    // One that is not made tells the library why.
+    if ("conn" in state && state.t === "connecting") state.conn.then((made) => made.on("error", ignore), ignore);
+    setState(state);
+  };
+}
+
+function ignore(): void {}
