@@ -42,6 +42,12 @@ export const maxViolations = 16;
 export const tailCacheSignals = 1_024;
 /** Bytes the tail cache keeps per coordination. */
 export const tailCacheBytes = 1024 * 1024;
+/** Signals it keeps of a coordination in use, where the server has room: readers of a burst fall behind by thousands. */
+export const extendedTailSignals = 16_384;
+/** Bytes it keeps of a coordination in use, where the server has room. */
+export const extendedTailBytes = 4 * 1024 * 1024;
+/** Memory that tail caches beyond their own share may take together. */
+export const tailBudgetBytes = 128 * 1024 * 1024;
 /** Operations that may wait for one coordination's writer; beyond it senders are told to slow down. */
 export const maxQueuedOperations = 10_000;
 /** Signals in one group commit of one coordination: bounds how long the lock is held. */

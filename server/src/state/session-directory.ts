@@ -1,12 +1,14 @@
 import type { MetricsCollector } from "../metrics/metrics-collector.js";
 import type { Clock } from "../model/clock.js";
 import { CoordinationError } from "../model/coordination-error.js";
+import { tailBudgetBytes } from "../model/limits.js";
 import type { KnownCoordination, SignalStore } from "../store/signal-store.js";
 import { isRenewalDue } from "./agent-activity.js";
 import { CurrencyCheck } from "./currency-check.js";
 import type { GroupCommitter } from "./group-committer.js";
 import type { Operation } from "./operation.js";
 import { SessionState } from "./session-state.js";
+import { TailBudget } from "./tail-budget.js";
 
 /** What the directory works with. */
 export interface SessionDirectoryOptions {
@@ -42,6 +44,7 @@ export class SessionDirectory {
   readonly #loading = new Map<string, Promise<void>>();
   readonly #flushTimer: NodeJS.Timeout;
   readonly #currency: CurrencyCheck | undefined;
+  readonly #tailBudget = new TailBudget(tailBudgetBytes);
   /** The key of this server's counters in the journal. */
   #serverKey: string;
 
@@ -162,6 +165,7 @@ export class SessionDirectory {
     if (slot === undefined || slot.session !== session) return;
     slot.pins -= 1;
     if (slot.pins > 0) return;
+    session.tail.release();
     if (session.header === undefined) this.#slots.delete(session.coordinationId);
     else this.#idle.set(session.coordinationId, slot);
     this.#evict();
@@ -227,7 +231,7 @@ export class SessionDirectory {
     const loading = this.#options.store
       .load(coordinationId)
       .then((stored) => {
-        const session = new SessionState(coordinationId, stored, this.#serverKey);
+        const session = new SessionState(coordinationId, stored, this.#serverKey, this.#tailBudget);
         this.#slots.set(coordinationId, { session, pins: 0 });
         this.#countResidents();
       })

@@ -1,4 +1,4 @@
-import { tailCacheBytes, tailCacheSignals } from "../model/limits.js";
+import { extendedTailBytes, extendedTailSignals, tailCacheBytes, tailCacheSignals } from "../model/limits.js";
 import type { LogEntry } from "../model/log-entry.js";
 import type {
   CoordinationHeader,
@@ -15,6 +15,7 @@ import { NamedSubscriptions, type SubscriptionChanges } from "./named-subscripti
 import { ReaderIndex } from "./reader-index.js";
 import { isReadingKey, Readings } from "./readings.js";
 import { SessionMetrics } from "./session-metrics.js";
+import type { TailBudget } from "./tail-budget.js";
 import { TailCache } from "./tail-cache.js";
 import { WaitIndex } from "./wait-index.js";
 import { parseWaitKey, type WaitRecord } from "./wait-record.js";
@@ -75,14 +76,20 @@ export class SessionState {
   #serverKey: string;
   readonly #tail: TailCache;
 
-  /** `serverKey` is the key of this server's counters in the journal. */
-  constructor(coordinationId: string, stored: StoredCoordination | undefined, serverKey: string) {
+  /** `serverKey` is the key of this server's counters in the journal; without a budget the log's end keeps to its own share. */
+  constructor(
+    coordinationId: string,
+    stored: StoredCoordination | undefined,
+    serverKey: string,
+    tailBudget?: TailBudget,
+  ) {
     this.coordinationId = coordinationId;
     this.#serverKey = serverKey;
     this.#header = stored?.header;
     this.#tail = new TailCache(
       { maxEntries: tailCacheSignals, maxBytes: tailCacheBytes },
       stored?.header.headSequence ?? 0n,
+      tailBudget && { maxEntries: extendedTailSignals, maxBytes: extendedTailBytes, budget: tailBudget },
     );
     if (stored !== undefined) this.#restore(stored.records);
   }

@@ -1,9 +1,15 @@
 import type { LogEntry } from "../model/log-entry.js";
+import type { TailBudget } from "./tail-budget.js";
 
 /** How much of a log's end stays in memory. */
 export interface TailCacheLimits {
   readonly maxEntries: number;
   readonly maxBytes: number;
+}
+
+/** What a cache may hold instead while somebody uses it and the server has room. */
+export interface TailExtension extends TailCacheLimits {
+  readonly budget: TailBudget;
 }
 
 /**
@@ -12,13 +18,17 @@ export interface TailCacheLimits {
  */
 export class TailCache {
   readonly #limits: TailCacheLimits;
+  readonly #extension: TailExtension | undefined;
+  /** What the budget knows of. */
+  #noted = 0;
   #entries: LogEntry[] = [];
   #first = 0;
   #bytes = 0;
   #floor: bigint;
 
-  constructor(limits: TailCacheLimits, headSequence: bigint) {
+  constructor(limits: TailCacheLimits, headSequence: bigint, extension?: TailExtension) {
     this.#limits = limits;
+    this.#extension = extension;
     this.#floor = headSequence;
   }
 
@@ -37,7 +47,13 @@ export class TailCache {
       this.#entries.push(entry);
       this.#bytes += entry.bytes.length;
     }
-    this.#shrink();
+    const extension = this.#extension;
+    this.#shrink(extension === undefined || extension.budget.isFull ? this.#limits : extension);
+  }
+
+  /** Goes back to its own share: nobody uses it any more. */
+  release(): void {
+    this.#shrink(this.#limits);
   }
 
   /** Reads entries after a sequence that is at or above the floor, bounded as a store's reads are. */
@@ -58,6 +74,7 @@ export class TailCache {
     const removed = this.#entries.splice(this.#indexAfter(sequence));
     for (const entry of removed) this.#bytes -= entry.bytes.length;
     if (sequence < this.#floor) this.#floor = sequence;
+    this.#note();
   }
 
   /** Forgets everything; readers go to the store until new entries come. */
@@ -66,13 +83,23 @@ export class TailCache {
     this.#first = 0;
     this.#bytes = 0;
     this.#floor = headSequence;
+    this.#note();
   }
 
-  #shrink(): void {
-    while (
-      this.#entries.length - this.#first > this.#limits.maxEntries ||
-      (this.#bytes > this.#limits.maxBytes && this.#first < this.#entries.length)
-    ) {
+  get #count(): number {
+    return this.#entries.length - this.#first;
+  }
+
+  #note(): void {
+    const { maxEntries, maxBytes } = this.#limits;
+    const isBeyond = this.#count > maxEntries || this.#bytes > maxBytes;
+    if (this.#extension === undefined || (!isBeyond && this.#noted === 0)) return;
+    const { budget } = this.#extension;
+    this.#noted = isBeyond ? budget.note(this.#count, this.#bytes, this.#noted) : budget.note(0, 0, this.#noted);
+  }
+
+  #shrink({ maxEntries, maxBytes }: TailCacheLimits): void {
+    while (this.#count > maxEntries || (this.#bytes > maxBytes && this.#count > 0)) {
       const oldest = this.#entries[this.#first];
       if (oldest === undefined) break;
       this.#bytes -= oldest.bytes.length;
@@ -83,6 +110,7 @@ export class TailCache {
       this.#entries = this.#entries.slice(this.#first);
       this.#first = 0;
     }
+    this.#note();
   }
 
   #indexAfter(sequence: bigint): number {

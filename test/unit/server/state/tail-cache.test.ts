@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import { TailBudget } from "../../../../server/src/state/tail-budget.js";
 import { TailCache } from "../../../../server/src/state/tail-cache.js";
 import { entryAt } from "../../../support/log-entries.js";
 
@@ -86,5 +87,48 @@ describe("TailCache", () => {
     expect(cache.byteLength).toBe(0);
     cache.add([entryAt(10n)]);
     expect(sequences(cache, 9n)).toEqual([10]);
+  });
+
+  describe("beyond its own share", () => {
+    const own = { maxEntries: 4, maxBytes: 1_000_000 };
+    const extended = (budget: TailBudget) => ({ maxEntries: 10, maxBytes: 1_000_000, budget });
+
+    test("holds more while there is room, and says what it takes", () => {
+      const budget = new TailBudget(1_000_000);
+      const cache = new TailCache(own, 0n, extended(budget));
+      cache.add(entriesFrom(1, 4));
+      expect(budget.heldBytes).toBe(0);
+      cache.add(entriesFrom(5, 12));
+      expect(sequences(cache, 2n)).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+      expect(budget.heldBytes).toBeGreaterThan(cache.byteLength);
+    });
+
+    test("goes back to its share when nobody uses it, when it is cleared and when its end is removed", () => {
+      const budget = new TailBudget(1_000_000);
+      const caches = [1, 2, 3].map(() => new TailCache(own, 0n, extended(budget)));
+      for (const cache of caches) cache.add(entriesFrom(1, 9));
+      const [released, cleared, cut] = caches as [TailCache, TailCache, TailCache];
+      const held = budget.heldBytes;
+      released.release();
+      expect(budget.heldBytes).toBe((held / 3) * 2);
+      expect(sequences(released, released.floorSequence)).toEqual([6, 7, 8, 9]);
+      cleared.clear(9n);
+      expect(budget.heldBytes).toBe(held / 3);
+      cut.removeAfter(3n);
+      expect(budget.heldBytes).toBe(0);
+      expect(sequences(cut, 0n)).toEqual([1, 2, 3]);
+    });
+
+    test("goes back to its share with the next entries when there is no room", () => {
+      const budget = new TailBudget(1);
+      const greedy = new TailCache(own, 0n, extended(budget));
+      greedy.add(entriesFrom(1, 9));
+      const late = new TailCache(own, 0n, extended(budget));
+      late.add(entriesFrom(1, 9));
+      expect(late.floorSequence).toBe(5n);
+      greedy.add(entriesFrom(10, 10));
+      expect(greedy.floorSequence).toBe(6n);
+      expect(budget.heldBytes).toBe(0);
+    });
   });
 });
