@@ -8,7 +8,7 @@ import {
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { Caller } from "../calls/caller.js";
 import { invalidOption } from "../errors/invalid-option.js";
-import { readPages } from "../read-pages.js";
+import { readPages, readPagesAhead } from "../read-pages.js";
 import { assertOfTypes } from "../signals/assert-of-types.js";
 import {
   assertKnownOptions,
@@ -81,11 +81,15 @@ export class SignalHistory<Case extends SignalEventCase = SignalEventCase> imple
     });
   }
 
-  /** Hands out the signals one by one, at most `limit`. */
+  /** Hands out the signals one by one, at most `limit`. From the second page on the next is read meanwhile. */
   async *[Symbol.asyncIterator](): AsyncGenerator<TypedSignal<Case>, void, undefined> {
     let left = this.#options.limit ?? Number.POSITIVE_INFINITY;
     if (left <= 0) return;
-    for await (const { signals } of this.pages()) {
+    const pages = readPagesAhead((pageToken, signal) => this.#read(pageToken, signal), {
+      signal: this.#options.signal,
+      isNextWanted: ({ signals }) => signals.length < left,
+    });
+    for await (const { signals } of pages) {
       for (const signal of signals) {
         yield signal;
         left -= 1;
@@ -100,10 +104,14 @@ export class SignalHistory<Case extends SignalEventCase = SignalEventCase> imple
   }
 
   /** Reads one page: the first, or the one that the token of the page before names. */
-  async page(pageToken = ""): Promise<HistoryPage<Case>> {
+  page(pageToken = ""): Promise<HistoryPage<Case>> {
+    return this.#read(pageToken, this.#options.signal);
+  }
+
+  async #read(pageToken: string, signal: AbortSignal | undefined): Promise<HistoryPage<Case>> {
     const { client, caller } = this.#environment;
     const request = { ...this.#request, pageToken };
-    const response = await caller.call((attempt) => client.getSignalHistory(request, attempt), this.#options);
+    const response = await caller.call((attempt) => client.getSignalHistory(request, attempt), { signal });
     return {
       signals: response.signals.map((signal) => assertOfTypes(signal, this.#options.types)),
       nextPageToken: response.nextPageToken === "" ? undefined : response.nextPageToken,

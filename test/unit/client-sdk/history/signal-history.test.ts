@@ -3,9 +3,10 @@ import type { GetSignalHistoryRequest } from "@coordination-signals/proto/coordi
 import { describe, expect, test } from "@jest/globals";
 import { CancelledError, InvalidRequestError, NotFoundError } from "../../../../client-sdk/src/index.js";
 import { contractError } from "../support/contract-errors.js";
+import { createLatch } from "../support/latch.js";
 import { connectScripted } from "../support/scripted-client.js";
 import { signalAt } from "../support/scripted-log.js";
-import type { Script } from "../support/scripted-server.js";
+import { clientLeft, type Script } from "../support/scripted-server.js";
 
 /** Three pages of two signals, the middle one empty. */
 function threePages(requests: GetSignalHistoryRequest[] = []): Script {
@@ -59,6 +60,33 @@ describe("SignalHistory", () => {
     expect(await sequencesOf(scripted.session.history({ limit: 2 }))).toEqual([4n, 3n]);
     expect(await sequencesOf(scripted.session.history({ limit: 0 }))).toEqual([]);
     expect(requests).toHaveLength(1);
+  });
+
+  test("reads the next page while one is handed out, from the second on, and cancels it when its reader leaves", async () => {
+    const asked: string[] = [];
+    const third = createLatch();
+    const left = createLatch();
+    await using scripted = await connectScripted({
+      signals: {
+        getSignalHistory: async ({ pageToken }, context) => {
+          asked.push(pageToken);
+          if (pageToken === "") return { signals: [signalAt(3)], nextPageToken: "second" };
+          if (pageToken === "second") return { signals: [signalAt(2)], nextPageToken: "third" };
+          third.open();
+          await clientLeft(context);
+          left.open();
+          return {};
+        },
+      },
+    });
+    const askedAt: (readonly string[])[] = [];
+    for await (const { sequence } of scripted.session.history()) {
+      if (sequence === 2n) await third.promise;
+      askedAt.push([...asked]);
+      if (sequence === 2n) break;
+    }
+    await left.promise;
+    expect(askedAt).toEqual([[""], ["", "second", "third"]]);
   });
 
   test("hands out pages, and single ones by their token", async () => {
