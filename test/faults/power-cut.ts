@@ -20,11 +20,13 @@ import { plannedMessage } from "./journal/planned-signal.js";
 import { serverBugs } from "./planted/server-bugs.js";
 import { writeImage } from "./power-cut/disk-image.js";
 import { toldUntil } from "./power-cut/told.js";
-import { readTrace, type Trace, tracedCalls } from "./power-cut/trace.js";
+import { readTrace, type Trace, TraceNotUnderstoodError, tracedCalls } from "./power-cut/trace.js";
 
 const name = "power-cut";
 const imagesPerTrace = 125;
 const answersPerTrace = 150;
+/** Recordings of one run that are tried. */
+const maxRecordings = 3;
 /** Every so many images the senders come back and send again what was not answered. */
 const resumeEvery = 10;
 /** The bug that is no change of the server: syncs that do nothing. */
@@ -48,12 +50,27 @@ async function cutPower(run: PowerCutRun): Promise<void> {
   const { images } = run.sizes;
   await withTemporaryDirectory(async (directory) => {
     while (run.report.cycles < images) {
-      const trace = await record(run, join(directory, "recorded"));
+      const trace = await recordUnderstood(run, join(directory, "recorded"));
       for (let image = 0; image < imagesPerTrace && run.report.cycles < images; image++) {
         await cutAndCheck(run, trace, join(directory, "image"));
       }
     }
   });
+}
+
+/**
+ * Records a run that can be understood. strace looks twice which file a descriptor is, and another thread may have closed it in
+ * between: such a trace is told of, and another one recorded.
+ */
+async function recordUnderstood(run: PowerCutRun, place: string): Promise<Trace> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await record(run, place);
+    } catch (error) {
+      if (!(error instanceof TraceNotUnderstoodError) || attempt === maxRecordings) throw error;
+      run.report.figure(`a trace was recorded again: ${error.message}`);
+    }
+  }
 }
 
 /** Runs the recorder under strace. */

@@ -51,7 +51,10 @@ interface Call {
   readonly end: number;
 }
 
-/** Reads a trace from its file. Throws an Error when a line is not understood: what is not seen cannot be cut. */
+/** A line of a trace is not understood: what is not seen cannot be cut. */
+export class TraceNotUnderstoodError extends Error {}
+
+/** Reads a trace from its file. Throws TraceNotUnderstoodError. */
 export async function readTrace(path: string): Promise<Trace> {
   const reader = new TraceReader();
   const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
@@ -82,7 +85,7 @@ class TraceReader {
     } else {
       const begun = this.#unfinished.get(thread);
       this.#unfinished.delete(thread);
-      if (begun === undefined) throw new Error(`line ${this.#line} resumes nothing`);
+      if (begun === undefined) throw new TraceNotUnderstoodError(`line ${this.#line} resumes nothing`);
       const text = begun.text + (resumed[2] ?? "");
       this.#call({ thread, name: nameOf(text), text, start: begun.start, end: this.#line });
     }
@@ -108,7 +111,7 @@ class TraceReader {
     else if (name === "lseek") this.#positions.set(call.thread, numberAfter(text, ", "));
     else if (fileName === "markers") this.#markers.push({ at: start, marker: JSON.parse(dataOf(text).toString()) });
     else if (name.endsWith("sync")) this.#syncs.push({ file: fileOf(fileName) ?? "directory", start, end });
-    else this.#write(call, descriptor, fileOf(fileName));
+    else this.#write(call, descriptor, fileName);
   }
 
   #open(text: string): void {
@@ -118,8 +121,12 @@ class TraceReader {
     else this.#syncedDescriptors.delete(descriptor);
   }
 
-  #write({ thread, name, text, start, end }: Call, descriptor: string, file: StoreFile | undefined): void {
-    if (file === undefined) throw new Error(`line ${start} writes to a file that is not known`);
+  #write({ thread, name, text, start, end }: Call, descriptor: string, fileName: string): void {
+    const file = fileOf(fileName);
+    if (file === undefined) {
+      const what = `${name} to descriptor ${descriptor}, "${fileName}", which is no file of the store`;
+      throw new TraceNotUnderstoodError(`line ${start} is a ${what}`);
+    }
     const offset =
       name === "pwrite64"
         ? Number(/, (\d+)\) += /.exec(text.slice(-60))?.[1])
