@@ -38,10 +38,10 @@ export const plantedRuns = [
   { bug: "batch in two commits", by: ["power-cut", "--images", "240"], finds: ["otherwise wrong"] },
   { bug: "damage taken for absence", by: ["bit-flips", "--flips", "100"], finds: ["lost"], mayCrash: true },
   { bug: "resume off by one", by: connections, finds: ["duplicated", "reordered"] },
-  // The server may see first that the database has less than it answered for, and end: then requests repeated are new.
+  // The server may see first that the database has less than it answered for, and end: what is sent again is then new.
   { bug: "acknowledge before commit", by: postgresFaults, finds: ["lost", "otherwise wrong"] },
   { bug: "idempotency key not stored", by: postgresFaults, finds: ["duplicated"] },
-  { bug: "conflict taken for success", by: postgresFaults, finds: ["lost"] },
+  { bug: "conflict taken for success", by: postgresFaults, finds: ["lost", "otherwise wrong"] },
   { bug: "resume off by one", by: postgresFaults, finds: ["duplicated", "reordered"] },
   { bug: "replay of a rolled-back signal", by: stateModel, finds: ["lost", "duplicated", "otherwise wrong"] },
   { bug: "sequence taken twice", by: stateModel, finds: ["lost", "duplicated", "otherwise wrong"] },
