@@ -88,13 +88,14 @@ describe("defects of the origin that must not come back", () => {
     const subscriptions = readers.map(({ signals }) => openSubscription(signals, { coordinationId }));
     for (const subscription of subscriptions) await subscription.until("subscribed");
     const requests = notes(coordinationId, 100).map((signal) => ({ ...signal, metadata: { x: "x".repeat(4_000) } }));
-    for (let batch = 0; batch < 10; batch += 1) await client.signals.batchSendSignals({ requests });
+    // More than the end of the log that stays in memory.
+    for (let batch = 0; batch < 20; batch += 1) await client.signals.batchSendSignals({ requests });
     // Nobody reads: whoever lags is not handed more than its socket takes, and what it lacks stays in the log.
     const { subscriptionLags } = await metricsOf(coordinationId);
     expect(subscriptionLags).toHaveLength(4);
     for (const { deliveryLag } of subscriptionLags) expect(deliveryLag).toBeGreaterThan(100n);
     const reads = store.counts.reads;
-    for (const subscription of subscriptions) await subscription.untilSignals(1_000);
+    for (const subscription of subscriptions) await subscription.untilSignals(2_000);
     expect(store.counts.reads).toBeGreaterThan(reads);
     for (const reader of readers) reader.disconnect();
   });
