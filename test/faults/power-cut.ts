@@ -59,8 +59,8 @@ async function cutPower(run: PowerCutRun): Promise<void> {
 }
 
 /**
- * Records a run that can be understood. strace looks twice which file a descriptor is, and another thread may have closed it in
- * between: such a trace is told of, and another one recorded.
+ * Records a run that can be understood. Very rarely a line names a file that is none of the store's: strace looks twice which
+ * file a descriptor is, and another thread may close it in between. Such a trace is told of, and another one recorded.
  */
 async function recordUnderstood(run: PowerCutRun, place: string): Promise<Trace> {
   for (let attempt = 1; ; attempt++) {
