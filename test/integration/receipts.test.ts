@@ -489,8 +489,10 @@ describe("what was handed over", () => {
     await using second = await spawnServer(flags);
     using client = grpc.connect(second.url);
     expect(await receiptsOf(client, "kept", 1n)).toEqual(before);
-    // Nobody can have it any more.
-    expect((await explainNamed(client, "kept", 1n, "b")).verdict).toBe(DeliveryVerdict.WAITING);
+    // Nobody can have it any more: it is delivered again at once, and not when the lease of an hour ends.
+    const { verdict, subscriptions } = await explainNamed(client, "kept", 1n, "b");
+    expect(verdict).toBe(DeliveryVerdict.WAITING);
+    expect(timeOf(subscriptions[0]?.availableTime)).toBeLessThanOrEqual(Date.now());
   });
 
   test("is known after the server was stopped, and after kill -9 once the reader has resumed", async () => {

@@ -62,8 +62,13 @@ function detailsOf(verdict: NamedVerdict["verdict"]): Details {
       return { attempt, consumer, ...timed("deadline", dueMs), ...timed("deliveredTime", firstTimeMs) };
     }
     case "waiting": {
-      const { attempt, dueMs, firstTimeMs, detail = "" } = verdict.delivery;
-      return { attempt, detail, ...timed("availableTime", dueMs), ...timed("deliveredTime", firstTimeMs) };
+      const { attempt, firstTimeMs, detail = "" } = verdict.delivery;
+      return {
+        attempt,
+        detail,
+        ...timed("availableTime", verdict.availableMs),
+        ...timed("deliveredTime", firstTimeMs),
+      };
     }
     case "deadLettered": {
       const { attempts: attempt, cause, detail, firstTimeMs } = verdict.letter;

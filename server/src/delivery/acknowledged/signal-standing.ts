@@ -19,8 +19,8 @@ export type SignalStanding =
   | { readonly is: "acknowledged"; readonly time: KnownTime | undefined }
   /** A consumer has it. */
   | { readonly is: "outstanding"; readonly delivery: DeliveryRecord; readonly lease: LeaseRecord }
-  /** It is to be delivered again. */
-  | { readonly is: "waiting"; readonly delivery: DeliveryRecord }
+  /** It is to be delivered again, from a time on: at once where whoever had it is gone, whatever its lease says. */
+  | { readonly is: "waiting"; readonly delivery: DeliveryRecord; readonly availableMs: number }
   | { readonly is: "deadLettered"; readonly letter: DeadLetterRecord }
   /** It was acknowledged, or was a dead letter that had to go: which is not known any more. */
   | { readonly is: "settled" }
@@ -39,8 +39,10 @@ export function knownStanding(
   const delivery = named.deliveriesOf(name).get(sequenceKey(sequence));
   if (delivery !== undefined) {
     const { lease } = delivery;
-    const isLeased = lease !== undefined && !isOver(delivery, options);
-    return isLeased ? { is: "outstanding", delivery, lease } : { is: "waiting", delivery };
+    const isDue = isOver(delivery, options);
+    if (lease !== undefined && !isDue) return { is: "outstanding", delivery, lease };
+    const availableMs = isDue ? Math.min(delivery.dueMs, options.nowMs) : delivery.dueMs;
+    return { is: "waiting", delivery, availableMs };
   }
   const letter = named.deadLetters.get(signalKey(name, String(sequence)));
   if (letter !== undefined) return { is: "deadLettered", letter };
