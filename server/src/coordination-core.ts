@@ -8,7 +8,8 @@ import { FilterExpressionCompiler } from "./model/filter-expression.js";
 import { SignalExpressionCompiler } from "./model/signal-expression.js";
 import { compileSignalTransform } from "./model/transform/signal-transform.js";
 import type { ValidationPolicy } from "./registry/agent-validation.js";
-import { procedures, registerServices, serviceInterceptors, services } from "./rpc/routes.js";
+import type { FrameMethods } from "./rpc/frame-method.js";
+import { frameMethods, procedures, registerServices, serviceInterceptors, services } from "./rpc/routes.js";
 import { RequestValidator } from "./rpc/validate-request.js";
 import { warmUpRules } from "./rpc/warm-up-rules.js";
 import { SignalCoordinator } from "./signal-coordinator.js";
@@ -38,6 +39,7 @@ export interface CoordinationCore {
   readonly metrics: MetricsCollector;
   readonly coordinator: SignalCoordinator;
   readonly interceptors: readonly Interceptor[];
+  readonly frameMethods: FrameMethods;
   readonly routes: (router: ConnectRouter) => void;
   /** From now on tells the listener whether the store answers. What is stored in this process always does. */
   watchAvailability(listener: (isAvailable: boolean) => void): void;
@@ -96,6 +98,7 @@ export async function openCoordinationCore(
     metrics,
     coordinator,
     interceptors: serviceInterceptors(dependencies),
+    frameMethods: frameMethods(dependencies),
     routes: (router) => registerServices(router, dependencies),
     watchAvailability: (listener) => {
       store.shared?.watchAvailability((isAvailable) => {

@@ -68,6 +68,7 @@ function openServerPort(
     services,
     routes: core.routes,
     interceptors: core.interceptors,
+    frameMethods: core.frameMethods,
     health,
     isReady: () => health.status("") === ServingStatus.SERVING,
     renderMetrics: () => core.metrics.render(),

@@ -31,10 +31,13 @@ import { SubscriptionMatchers } from "./delivery/acknowledged/subscription-match
 import type { StretchVerdict } from "./delivery/delivery-verdict.js";
 import { placeOf, type SignalPlace, signalAtSequence, signalWithId } from "./delivery/find-signal.js";
 import { type HistoryPage, type HistoryPageRequest, readHistoryPage } from "./delivery/history.js";
+import type { ItemSink } from "./delivery/item-sink.js";
+import { type OpenedSubscription, pulledItems } from "./delivery/pulled-items.js";
 import { judgedSignal, type ReceiptEnvironment, type Receipts, receiptsOf, verdictsOn } from "./delivery/receipts.js";
 import { type ReplayBatch, type ReplayRequest, replaySignals } from "./delivery/replay.js";
 import { SignalView } from "./delivery/signal-view.js";
-import { type SubscriptionRequest, Subscriptions } from "./delivery/subscriptions.js";
+import type { SubscriptionRequest } from "./delivery/subscription.js";
+import { Subscriptions } from "./delivery/subscriptions.js";
 import type { TailItem } from "./delivery/tail-item.js";
 import type { MetricsCollector } from "./metrics/metrics-collector.js";
 import type { Clock } from "./model/clock.js";
@@ -181,6 +184,7 @@ export class SignalCoordinator {
       directory: this.#directory,
       acknowledged: this.#acknowledged,
       leaseClock,
+      outgoing: options.outgoing,
     });
     this.#waitEnvironment = {
       ...options,
@@ -259,9 +263,14 @@ export class SignalCoordinator {
     return this.#appender.beginAtomically(signals, order);
   }
 
-  /** Opens a subscription; see `Subscriptions.subscribe`. */
+  /** Opens a subscription; see `Subscriptions.open`. */
+  openSubscription(request: SubscriptionRequest, sink: ItemSink): OpenedSubscription {
+    return this.#subscriptions.open(request, sink);
+  }
+
+  /** As `openSubscription`, for those who pull; see `pulledItems`. */
   subscribe(request: SubscriptionRequest, abort: AbortSignal): AsyncGenerator<TailItem, void, undefined> {
-    return this.#subscriptions.subscribe(request, abort);
+    return pulledItems((sink) => this.openSubscription(request, sink), abort);
   }
 
   /** The named subscriptions, to look at. */

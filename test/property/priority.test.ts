@@ -96,7 +96,7 @@ async function readOnce({ log, bounds }: Plan, positions: readonly bigint[], hea
   const session = new SessionState("c", { header, records: [] }, "0");
   const filter = filterOf({ senderAgentIds: ["a"] });
   const view = new SignalView({ outgoing: undefined, filter });
-  return priorityOrder({ session, reader, view, isForReader: () => true }, bounds).readNext(positions);
+  return priorityOrder(bounds).readNext({ session, reader, view, isForReader: () => true }, positions);
 }
 
 /** The matching sequences of a level after one, in the order of the log. */

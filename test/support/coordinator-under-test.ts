@@ -5,7 +5,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type SignalFilter, SignalFilterSchema } from "@coordination-signals/proto/coordination/v1/signal";
 import type { StoredSignal } from "../../server/src/coordination/stored-signal.js";
 import type { HistoryPage } from "../../server/src/delivery/history.js";
-import type { SubscriptionRequest } from "../../server/src/delivery/subscriptions.js";
+import type { SubscriptionRequest } from "../../server/src/delivery/subscription.js";
 import { MetricsCollector } from "../../server/src/metrics/metrics-collector.js";
 import { type Clock, systemClock } from "../../server/src/model/clock.js";
 import { FilterExpressionCompiler } from "../../server/src/model/filter-expression.js";

@@ -42,10 +42,10 @@ const defaultBounds: PriorityBounds = {
 };
 
 /** The most urgent first. */
-export function priorityOrder(source: ReadingSource, bounds: PriorityBounds = defaultBounds): ReadingOrder {
+export function priorityOrder(bounds: PriorityBounds = defaultBounds): ReadingOrder {
   return {
     levelCount: levels.length,
-    readNext: (positions) => new PriorityRead(source, bounds, positions).run(),
+    readNext: (source, positions) => new PriorityRead(source, bounds, positions).run(),
   };
 }
 

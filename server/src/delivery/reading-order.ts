@@ -22,9 +22,9 @@ export interface ReadingOrder {
   readonly levelCount: number;
   /**
    * Reads what comes after these positions. What it answers counts only if the log is still the same one: a rollback or a
-   * removal may have come in between.
+   * removal may have come in between. A promise only where it has to wait.
    */
-  readNext(positions: readonly bigint[]): Promise<ReadPart>;
+  readNext(source: ReadingSource, positions: readonly bigint[]): ReadPart | Promise<ReadPart>;
 }
 
 /** What is read, and with whose eyes. */
@@ -33,5 +33,5 @@ export interface ReadingSource {
   readonly reader: LogReader;
   readonly view: SignalView;
   /** Whether a signal is sent to this reader, whatever its filter says. */
-  readonly isForReader: (entry: LogEntry) => boolean;
+  isForReader(entry: LogEntry): boolean;
 }

@@ -1,34 +1,61 @@
-import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../model/clock.js";
 import { CoordinationError } from "../model/coordination-error.js";
 import { encodeCursor, leastOf } from "../model/cursor.js";
 import type { LogEntry } from "../model/log-entry.js";
 import type { CompiledFilter } from "../model/signal-filter.js";
 import type { LogReader } from "../state/log-reader.js";
-import { concerns, type ReaderInterest } from "../state/reader-index.js";
-import type { OpenSubscription, SessionState } from "../state/session-state.js";
+import { concerns, type ParkedReader, type ReaderInterest } from "../state/reader-index.js";
+import type { SessionState } from "../state/session-state.js";
 import type { CoordinationHeader } from "../store/signal-store.js";
-import { ChangeWait } from "./change-wait.js";
+import type { ItemSink, PumpedReader } from "./item-sink.js";
 import { priorityOrder } from "./priority-order.js";
-import type { DeliveryOrder, ReadingOrder } from "./reading-order.js";
+import type { DeliveryOrder, ReadingOrder, ReadingSource, ReadPart } from "./reading-order.js";
 import { sequenceOrder } from "./sequence-order.js";
 import type { SignalView } from "./signal-view.js";
 import { checkNotRolledBack, checkRetained, type SubscriptionStart, startPositions } from "./subscription-start.js";
 import { shuttingDown, type TailItem } from "./tail-item.js";
+import type { WakeRound } from "./wake-round.js";
 
 /*
- * A reader pulls the log after its position, delivers what matches, and moves the position past everything it has scanned;
+ * A reader takes from the log after its position, delivers what matches, and moves the position past everything it has scanned;
  * when nothing is left it parks until something may concern it. There is no queue: order, no gap, no duplicate and resuming
- * follow from (log, position), and a slow reader costs one batch of memory.
+ * follow from (log, position), and a slow reader costs one batch of memory. It is pumped, a step at a time: what it does next
+ * follows from what it knows, so that one who waits holds nothing but this object.
  *
  * Batches and checkpoints name the range they stand for; each begins where the one before ended.
  */
 
-/** What a tailer works with. */
-export interface TailOptions {
-  readonly session: SessionState;
+/** What all tailers of a server share. */
+export interface TailEnvironment {
   readonly reader: LogReader;
   readonly clock: Clock;
+  readonly round: WakeRound;
+  /** Whether the server stops: a tailer, woken, then says where it is and ends with SHUTTING_DOWN. */
+  readonly isDraining: () => boolean;
+  /** Resolves when every signal accepted before the call is visible. */
+  whenVisible(coordinationId: string): Promise<void>;
+}
+
+/** For whom a tailer reads. */
+export interface TailOwner {
+  /** Where the position is shown to others. */
+  positionSequence: bigint;
+  /** Called once, when it is known where the reader starts: after this sequence. */
+  begun(startSequence: bigint): void;
+  /** Called when a batch was taken by the reader's connection. */
+  delivered(entries: readonly LogEntry[], liveSinceMs: number | undefined): void;
+  /** Called once when the tailer has ended by itself: nothing more can come. */
+  ended(): void;
+  /** As `ended`, with what ended it. */
+  failed(error: unknown): void;
+}
+
+/** What a tailer works with. */
+export interface TailOptions {
+  readonly environment: TailEnvironment;
+  readonly session: SessionState;
+  readonly owner: TailOwner;
+  readonly sink: ItemSink;
   readonly start: SubscriptionStart;
   readonly order: DeliveryOrder;
   readonly interest: ReaderInterest;
@@ -36,26 +63,36 @@ export interface TailOptions {
   /** What the reader sees of the signals. */
   readonly view: SignalView;
   readonly checkpointIntervalMs: number;
-  /** Aborted when the reader has gone: the tailer ends without a word. */
-  readonly abort: AbortSignal;
-  /** Whether the server stops: the tailer, woken, then says where it is and ends with SHUTTING_DOWN. */
-  readonly isDraining: () => boolean;
-  /** Where the position is shown to others. */
-  readonly subscription: OpenSubscription;
-  /** Resolves when every signal accepted before the call is visible. */
-  readonly whenVisible: () => Promise<void>;
-  /** Called once, when it is known where the reader starts: after this sequence. */
-  readonly onBegun?: (startSequence: bigint) => void;
-  /** Called when a batch was taken by the reader's connection. */
-  readonly onDelivered: (entries: readonly LogEntry[], liveSinceMs: number | undefined) => void;
 }
 
+/**
+ * What a tailer does now. `ready`: nothing, it waits to be pumped. `busy`: it writes, or waits for what wakes it by itself, as the
+ * store does. `parked`: it waits until something that concerns it happens, or the time is over.
+ */
+type TailState = "ready" | "busy" | "parked";
+
+/** What comes after a step: the next, or a wait in one of the states. */
+type NextStep = "on" | Exclude<TailState, "ready">;
+
+const orders: Readonly<Record<DeliveryOrder, ReadingOrder>> = { sequence: sequenceOrder, priority: priorityOrder() };
+
+// A longer delay makes Node's timers fire at once.
+const maxTimeoutMs = 2 ** 31 - 1;
+
 /** Reads a coordination's log from a start, and on as it grows. */
-export class Tailer {
-  readonly #options: TailOptions;
+export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
+  readonly session: SessionState;
+  readonly interest: ReaderInterest;
+  readonly view: SignalView;
+  readonly #environment: TailEnvironment;
+  readonly #owner: TailOwner;
+  readonly #sink: ItemSink;
+  readonly #filter: CompiledFilter;
+  readonly #checkpointIntervalMs: number;
   readonly #startTimeMs: number | undefined;
-  readonly #order: ReadingOrder;
-  readonly #change: ChangeWait;
+  readonly #order: DeliveryOrder;
+  #state: TailState = "busy";
+  #isClosed = false;
   #epoch = "";
   #generation = 0;
   /** The last sequence scanned, of each level that is read by itself. */
@@ -72,82 +109,125 @@ export class Tailer {
   #hasSeenAllInTime = false;
   /** The reader asked for the oldest there is, and was told of nothing yet. */
   #startsAtOldest: boolean;
+  /** What was written and is not taken yet. */
+  #handedOut: { readonly entries: readonly LogEntry[]; readonly liveSinceMs: number | undefined } | undefined;
+  /** A busy reader parks thousands of times a second: a timer that is there already is left for the next to look at. */
+  #timer: NodeJS.Timeout | undefined;
+  #timerDueMs = 0;
 
   constructor(options: TailOptions) {
-    this.#options = options;
+    this.session = options.session;
+    this.interest = options.interest;
+    this.view = options.view;
+    this.#environment = options.environment;
+    this.#owner = options.owner;
+    this.#sink = options.sink;
+    this.#filter = options.filter;
+    this.#checkpointIntervalMs = options.checkpointIntervalMs;
     this.#startTimeMs = options.start.at === "time" ? options.start.timeMs : undefined;
     this.#startsAtOldest = options.start.at === "earliest" || options.start.at === "time";
-    // What they need by name: spread, the options would be kept once more for each of them, as slow objects.
-    const { session, reader, view, interest, abort } = options;
-    this.#change = new ChangeWait({ readers: session.readers, interest, abort });
-    const source = { session, reader, view, isForReader: (entry: LogEntry) => this.#isForReader(entry) };
-    this.#order = options.order === "priority" ? priorityOrder(source) : sequenceOrder(source);
+    this.#order = options.order;
   }
 
-  /** Yields items until the reader leaves, the coordination ends or the server stops; each waits until the last was taken. */
-  async *items(): AsyncGenerator<TailItem, void, undefined> {
+  get reader(): LogReader {
+    return this.#environment.reader;
+  }
+
+  /** Finds its place, says that it stands there, and goes on. Rejects with what is wrong with the start. */
+  async begin(start: SubscriptionStart): Promise<void> {
+    const { header } = this.session;
+    const { levelCount } = orders[this.#order];
+    const positions = await startPositions(start, levelCount, header, this.reader);
+    if (this.#isClosed) return;
+    this.#moveTo(positions);
+    this.#reported = this.#position;
+    this.#owner.begun(this.#position);
+    // A reader that starts at the head, or before there is anything, has nothing to catch up with.
+    if (this.#position >= (header?.headSequence ?? 0n)) this.#liveSinceMs = this.#environment.clock.monotonicMs();
+    this.#sayItStands(header);
+    this.#go();
+  }
+
+  pump(): void {
+    if (this.#state === "ready") this.#go();
+  }
+
+  wake(): void {
+    this.#state = "ready";
+    this.#environment.round.add(this);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#state = "busy";
+    this.#handedOut = undefined;
+    this.session.readers.leave(this);
+    clearTimeout(this.#timer);
+  }
+
+  isForReader(entry: LogEntry): boolean {
+    if (!concerns(this.interest, entry)) return false;
+    return this.#startTimeMs === undefined || entry.timestampMs >= this.#startTimeMs;
+  }
+
+  /** Goes on, with `first` or at the next step, until something has to be waited for. */
+  #go(first?: () => NextStep): void {
+    if (this.#isClosed) return;
+    this.#state = "busy";
     try {
-      yield await this.#begin();
-      while (!this.#options.abort.aborted) {
-        if (this.#options.isDraining()) {
-          yield this.#checkpoint();
-          throw shuttingDown("subscribe again with the last cursor");
-        }
-        const header = this.#checkedHeader();
-        if (header !== undefined && this.#epoch === "") {
-          yield this.#subscribed(header);
-        } else if (header !== undefined && this.#position < header.headSequence) {
-          yield* this.#scan();
-        } else if (header !== undefined && !this.#hasCaughtUp) {
-          // Then it looks again: what came while the reader took this woke nobody.
-          yield* this.#announceCaughtUp();
-        } else if (header?.closeTimeMs !== undefined || this.#hasSeenAllInTime) {
-          return yield* this.#reportRest();
-        } else if (this.#isTimeOver()) {
-          await this.#options.whenVisible();
-          this.#hasSeenAllInTime = true;
-        } else if (await this.#parkUntilReportIsDue()) {
-          yield this.#checkpoint();
-        }
-      }
-    } finally {
-      this.#change.close();
+      let next = first === undefined ? "on" : first();
+      while (next === "on" && !this.#isClosed && this.#sink.isReady) next = this.#step();
+      if (!this.#isClosed) this.#state = next === "on" ? "ready" : next;
+    } catch (error) {
+      this.close();
+      this.#owner.failed(error);
     }
   }
 
-  async #begin(): Promise<TailItem> {
-    const { session, reader, start } = this.#options;
-    const header = session.header;
-    this.#moveTo(await startPositions(start, this.#order.levelCount, header, reader));
-    this.#reported = this.#position;
-    this.#options.onBegun?.(this.#position);
-    // A reader that starts at the head, or before there is anything, has nothing to catch up with.
-    if (this.#position >= (header?.headSequence ?? 0n)) this.#liveSinceMs = this.#options.clock.monotonicMs();
-    return this.#subscribed(header);
+  /** Goes on when this is there. */
+  #goOnAfter<T>(work: Promise<T>, then: (value: T) => NextStep): NextStep {
+    const fail = (error: unknown): never => {
+      throw error;
+    };
+    work.then(
+      (value) => this.#go(() => then(value)),
+      (error: unknown) => this.#go(() => fail(error)),
+    );
+    return "busy";
   }
 
-  #subscribed(header: CoordinationHeader | undefined): TailItem {
+  #step(): NextStep {
+    this.#noteDelivered();
+    if (this.#environment.isDraining()) {
+      this.#writeCheckpoint();
+      throw shuttingDown("subscribe again with the last cursor");
+    }
+    const header = this.#checkedHeader();
+    if (header !== undefined && this.#epoch === "") return this.#sayItStands(header);
+    if (header !== undefined && this.#position < header.headSequence) return this.#scan(header);
+    if (header !== undefined && !this.#hasCaughtUp) return this.#announceCaughtUp();
+    if (header?.closeTimeMs !== undefined || this.#hasSeenAllInTime) return this.#end();
+    if (this.#isTimeOver()) return this.#seeAllInTime();
+    return this.#isReportDue() ? this.#writeCheckpoint() : this.#park();
+  }
+
+  #sayItStands(header: CoordinationHeader | undefined): NextStep {
     this.#epoch = header?.epoch ?? "";
     this.#generation = header?.generation ?? 0;
-    this.#reportedAtMs = this.#options.clock.monotonicMs();
-    return {
-      kind: "subscribed",
-      epoch: this.#epoch,
-      headSequence: header?.headSequence ?? 0n,
-      cursor: this.#cursor(),
-    };
+    this.#reportedAtMs = this.#environment.clock.monotonicMs();
+    const headSequence = header?.headSequence ?? 0n;
+    return this.#write({ kind: "subscribed", epoch: this.#epoch, headSequence, cursor: this.#cursor() });
   }
 
   /** The coordination as it is now; undefined while it has not begun. Throws COORDINATION_NOT_FOUND once it was deleted. */
   #checkedHeader(): CoordinationHeader | undefined {
-    const { session } = this.#options;
-    const { header } = session;
+    const { header, coordinationId } = this.session;
     if (this.#epoch === "" || header?.epoch === this.#epoch) {
       if (header !== undefined) this.#checkPosition(header);
       return header;
     }
-    throw new CoordinationError("COORDINATION_NOT_FOUND", `coordination "${session.coordinationId}" was deleted`, {
-      metadata: { coordination_id: session.coordinationId },
+    throw new CoordinationError("COORDINATION_NOT_FOUND", `coordination "${coordinationId}" was deleted`, {
+      metadata: { coordination_id: coordinationId },
     });
   }
 
@@ -165,63 +245,103 @@ export class Tailer {
     checkRetained(this.#positions, header);
   }
 
-  async *#scan(): AsyncGenerator<TailItem, void, undefined> {
-    const { session, clock, checkpointIntervalMs } = this.#options;
-    const generation = session.header?.generation;
+  #scan({ generation }: CoordinationHeader): NextStep {
     const from = this.#positions;
-    const { entries, positions } = await this.#order.readNext(from);
-    // A rollback, a removal or a start that moved while the store was read: what was read may not be what comes next.
-    if (this.#checkedHeader()?.generation !== generation || this.#positions !== from) return;
+    const part = orders[this.#order].readNext(this, from);
+    if (!(part instanceof Promise)) return this.#take(part);
+    return this.#goOnAfter(part, (read) => {
+      // A rollback, a removal or a start that moved while the store was read: what was read may not be what comes next.
+      const isSame = this.#checkedHeader()?.generation === generation && this.#positions === from;
+      return isSame ? this.#take(read) : "on";
+    });
+  }
+
+  #take({ entries, positions }: ReadPart): NextStep {
     this.#moveTo(positions);
     if (entries.length > 0) {
-      const liveSinceMs = this.#liveSinceMs;
+      this.#handedOut = { entries, liveSinceMs: this.#liveSinceMs };
       const afterSequence = this.#report();
-      yield { kind: "batch", entries, afterSequence, throughSequence: this.#position, cursor: this.#cursor() };
-      this.#options.onDelivered(entries, liveSinceMs);
-    } else if (clock.monotonicMs() - this.#reportedAtMs >= checkpointIntervalMs) {
-      yield this.#checkpoint();
-    } else {
-      // A long stretch without a match must not keep everybody else from running.
-      await setImmediate();
+      const throughSequence = this.#position;
+      return this.#write({ kind: "batch", entries, afterSequence, throughSequence, cursor: this.#cursor() });
     }
+    if (this.#isReportDue()) return this.#writeCheckpoint();
+    // A long stretch without a match must not keep everybody else from running.
+    setImmediate(() => this.#go());
+    return "busy";
   }
 
-  *#announceCaughtUp(): Generator<TailItem, void, undefined> {
-    yield* this.#reportRest();
+  #noteDelivered(): void {
+    const batch = this.#handedOut;
+    if (batch === undefined) return;
+    this.#handedOut = undefined;
+    this.#owner.delivered(batch.entries, batch.liveSinceMs);
+  }
+
+  #announceCaughtUp(): NextStep {
+    // First of what was scanned since the last report. Then it looks again, for the reader may take its time.
+    if (this.#reported < this.#position) return this.#writeCheckpoint();
     this.#hasCaughtUp = true;
-    this.#liveSinceMs ??= this.#options.clock.monotonicMs();
-    yield { kind: "caughtUp", throughSequence: this.#position, cursor: this.#cursor() };
+    this.#liveSinceMs ??= this.#environment.clock.monotonicMs();
+    return this.#write({ kind: "caughtUp", throughSequence: this.#position, cursor: this.#cursor() });
   }
 
-  /** Tells of what was scanned since the last report, if anything was. */
-  *#reportRest(): Generator<TailItem, void, undefined> {
-    if (this.#reported < this.#position) yield this.#checkpoint();
+  #end(): NextStep {
+    if (this.#reported < this.#position) this.#writeCheckpoint();
+    this.close();
+    this.#owner.ended();
+    return "busy";
   }
 
-  /** Waits until there may be something to do. Returns whether it is time to report a position that has nothing after it. */
-  async #parkUntilReportIsDue(): Promise<boolean> {
-    const { session, abort, clock, checkpointIntervalMs, filter } = this.#options;
-    const dueMs = this.#reportedAtMs + checkpointIntervalMs - clock.monotonicMs();
-    const endsInMs = (filter.beforeTimeMs ?? Number.POSITIVE_INFINITY) - clock.nowMs();
-    await this.#change.wait(Math.max(0, Math.min(dueMs, endsInMs)));
-    if (abort.aborted || clock.monotonicMs() - this.#reportedAtMs < checkpointIntervalMs) return false;
-    // Signals that do not concern this reader did not wake it: it looks at them first, and then says where it is.
-    return (session.header?.headSequence ?? 0n) <= this.#position;
+  #seeAllInTime(): NextStep {
+    return this.#goOnAfter(this.#environment.whenVisible(this.session.coordinationId), () => {
+      this.#hasSeenAllInTime = true;
+      return "on";
+    });
+  }
+
+  /** Parks before it returns: nothing that comes after the last look is missed. */
+  #park(): NextStep {
+    const { clock } = this.#environment;
+    const dueInMs = this.#reportedAtMs + this.#checkpointIntervalMs - clock.monotonicMs();
+    const endsInMs = (this.#filter.beforeTimeMs ?? Number.POSITIVE_INFINITY) - clock.nowMs();
+    this.#wakeIn(Math.ceil(Math.min(dueInMs, endsInMs, maxTimeoutMs)));
+    this.session.readers.park(this);
+    return "parked";
+  }
+
+  #wakeIn(milliseconds: number): void {
+    const dueMs = performance.now() + milliseconds;
+    if (this.#timer !== undefined && this.#timerDueMs <= dueMs) return;
+    clearTimeout(this.#timer);
+    this.#timerDueMs = dueMs;
+    this.#timer = setTimeout(Tailer.#timeIsOver, milliseconds, this);
+  }
+
+  static #timeIsOver(tailer: Tailer): void {
+    tailer.#timer = undefined;
+    if (tailer.#state !== "parked") return;
+    tailer.session.readers.leave(tailer);
+    tailer.#go();
+  }
+
+  /** Whether it is time to say where the reader is, though nothing is there for it. */
+  #isReportDue(): boolean {
+    return this.#environment.clock.monotonicMs() - this.#reportedAtMs >= this.#checkpointIntervalMs;
   }
 
   #isTimeOver(): boolean {
-    const { filter, clock } = this.#options;
-    return filter.beforeTimeMs !== undefined && clock.nowMs() >= filter.beforeTimeMs;
+    const { beforeTimeMs } = this.#filter;
+    return beforeTimeMs !== undefined && this.#environment.clock.nowMs() >= beforeTimeMs;
   }
 
-  #isForReader(entry: LogEntry): boolean {
-    if (!concerns(this.#options.interest, entry)) return false;
-    return this.#startTimeMs === undefined || entry.timestampMs >= this.#startTimeMs;
-  }
-
-  #checkpoint(): TailItem {
+  #writeCheckpoint(): NextStep {
     const afterSequence = this.#report();
-    return { kind: "checkpoint", afterSequence, throughSequence: this.#position, cursor: this.#cursor() };
+    return this.#write({ kind: "checkpoint", afterSequence, throughSequence: this.#position, cursor: this.#cursor() });
+  }
+
+  #write(item: TailItem): NextStep {
+    this.#sink.write(item);
+    return "on";
   }
 
   /** Marks everything through the position as told; returns what was told before. */
@@ -229,18 +349,18 @@ export class Tailer {
     const before = this.#reported;
     this.#startsAtOldest = false;
     this.#reported = this.#position;
-    this.#reportedAtMs = this.#options.clock.monotonicMs();
+    this.#reportedAtMs = this.#environment.clock.monotonicMs();
     return before;
   }
 
   #moveTo(positions: readonly bigint[]): void {
     this.#positions = positions;
     this.#position = leastOf(positions);
-    this.#options.subscription.positionSequence = this.#position;
+    this.#owner.positionSequence = this.#position;
   }
 
   #cursor(): string {
-    const levelSequences = this.#options.order === "priority" ? this.#positions : undefined;
+    const levelSequences = this.#order === "priority" ? this.#positions : undefined;
     const sequence = this.#position;
     return encodeCursor({ epoch: this.#epoch, generation: this.#generation, sequence, levelSequences });
   }

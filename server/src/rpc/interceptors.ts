@@ -1,43 +1,31 @@
-import type { DescMessage, Message } from "@bufbuild/protobuf";
-import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
-import type { Logger } from "pino";
-import type { MetricsCollector } from "../metrics/metrics-collector.js";
-import { CoordinationError } from "../model/coordination-error.js";
-import { connectErrorFrom } from "./error-details.js";
-import { internalError } from "./internal-error.js";
+import type { DescMessage, DescMethod, Message } from "@bufbuild/protobuf";
+import type { ConnectError, Interceptor } from "@connectrpc/connect";
+import type { CallOutcomes } from "./call-outcomes.js";
 import type { RequestValidator } from "./validate-request.js";
 
 /** Turns whatever a call throws into an error of the contract, counts it, and logs what was not foreseen. */
-export function errorInterceptor(options: {
-  readonly logger: Logger;
-  readonly metrics: MetricsCollector;
-}): Interceptor {
-  const mapped = (error: unknown, method: string): ConnectError => {
-    const known = asConnectError(error);
-    const result = known ?? connectErrorFrom(internalError(error, method, options.logger));
-    if (error instanceof CoordinationError) options.metrics.error(error.reason);
-    else if (known === undefined) options.metrics.error("INTERNAL");
-    return result;
-  };
+export function errorInterceptor(outcomes: CallOutcomes): Interceptor {
   return (next) => async (request) => {
-    const method = `${request.service.typeName}/${request.method.name}`;
-    const fail = (error: unknown): ConnectError => {
-      const failure = mapped(error, method);
-      options.metrics.callEnded(method, nameOfCode(failure));
-      return failure;
-    };
+    const method = nameOfMethod(request.method);
+    const fail = (error: unknown): ConnectError => outcomes.failed(method, error);
     try {
       const response = await next(request);
       if (response.stream) {
-        const onEnd = () => options.metrics.callEnded(method, endOf(request.signal));
+        const { signal } = request;
+        const onEnd = () => (signal.aborted ? outcomes.left(method, signal.reason) : outcomes.succeeded(method));
         return withMessage(response, watched(response.message, { onEnd, fail }));
       }
-      options.metrics.callEnded(method, "OK");
+      outcomes.succeeded(method);
       return response;
     } catch (error) {
       throw fail(error);
     }
   };
+}
+
+/** A method as calls of it are counted. */
+export function nameOfMethod({ parent, name }: DescMethod): string {
+  return `${parent.typeName}/${name}`;
 }
 
 /** Checks every request message against the contract's rules. */
@@ -85,18 +73,4 @@ async function* watched<M>(
   } finally {
     if (failure === undefined) onEnd();
   }
-}
-
-/** How a stream ended that nothing failed: well, or its reader left it. */
-function endOf(signal: AbortSignal): string {
-  return signal.aborted ? nameOfCode(ConnectError.from(signal.reason)) : "OK";
-}
-
-function nameOfCode({ code }: ConnectError): string {
-  return Code[code] ?? "Unknown";
-}
-
-function asConnectError(error: unknown): ConnectError | undefined {
-  if (error instanceof CoordinationError) return connectErrorFrom(error);
-  return error instanceof ConnectError ? error : undefined;
 }

@@ -5,12 +5,15 @@ import { CoordinationService } from "@coordination-signals/proto/coordination/v1
 import { SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { StateService } from "@coordination-signals/proto/coordination/v1/state_service";
 import { agentRegistryService } from "./agent-registry-service.js";
+import { CallOutcomes } from "./call-outcomes.js";
 import { coordinationService } from "./coordination-service.js";
 import { failedSendInterceptor } from "./failed-send.js";
-import { errorInterceptor, validationInterceptor } from "./interceptors.js";
+import type { FrameMethods } from "./frame-method.js";
+import { errorInterceptor, nameOfMethod, validationInterceptor } from "./interceptors.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
 import { signalService } from "./signal-service.js";
 import { stateService } from "./state-service.js";
+import { SubscribeMethod } from "./subscribe-method.js";
 
 /** The services of the contract. */
 export const services: readonly DescService[] = [
@@ -21,9 +24,7 @@ export const services: readonly DescService[] = [
 ];
 
 /** Every procedure of the contract, as `package.Service/Method`. */
-export const procedures: readonly string[] = services.flatMap((service) =>
-  service.methods.map((method) => `${service.typeName}/${method.name}`),
-);
+export const procedures: readonly string[] = services.flatMap((service) => service.methods.map(nameOfMethod));
 
 /** Registers the services of the contract on a router. */
 export function registerServices(router: ConnectRouter, dependencies: ServiceDependencies): void {
@@ -33,8 +34,15 @@ export function registerServices(router: ConnectRouter, dependencies: ServiceDep
   router.service(StateService, stateService(dependencies));
 }
 
-/** What every call passes through, outermost first. */
+/** What every call passes through, outermost first, but those of `frameMethods`. */
 export function serviceInterceptors(dependencies: ServiceDependencies): Interceptor[] {
   const { logger, validator } = dependencies;
-  return [errorInterceptor(dependencies), failedSendInterceptor(logger), validationInterceptor(validator)];
+  const outcomes = new CallOutcomes(dependencies);
+  return [errorInterceptor(outcomes), failedSendInterceptor(logger), validationInterceptor(validator)];
+}
+
+/** The methods that write their frames themselves over binary gRPC. */
+export function frameMethods(dependencies: ServiceDependencies): FrameMethods {
+  const subscribe = new SubscribeMethod(dependencies, new CallOutcomes(dependencies));
+  return new Map([[`/${nameOfMethod(SignalService.method.subscribe)}`, subscribe]]);
 }

@@ -13,35 +13,30 @@ import {
   type SubscribeResponse,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { CoordinationError } from "../model/coordination-error.js";
-import { defaultCheckpointIntervalMs } from "../model/limits.js";
 import { compileSignalFilter } from "../model/signal-filter.js";
 import { acknowledgedSubscriptionsService } from "./acknowledged-subscriptions-service.js";
 import { batchResponse } from "./batch-response.js";
 import { beginBatch } from "./batch-sends.js";
 import { historyResponse, replayResponse, subscribeResponse, wantsBinary } from "./encoded-response.js";
 import { explainDelivery } from "./explain-delivery.js";
-import { frameSinkKey } from "./frame-sink.js";
-import { keptFilter } from "./kept-filter.js";
-import { namedRequestOf } from "./named-subscription.js";
 import { decodePageToken, encodePageToken, listingOf } from "./page-token.js";
 import { getSignalReceipts } from "./receipts-message.js";
-import { deliveryOrder, pageSizeOf, spanMs, subscriptionStart } from "./request-fields.js";
+import { pageSizeOf } from "./request-fields.js";
 import { requestSignal } from "./request-signal.js";
 import { sendSignal } from "./send-signal.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
 import { signalMetricsResponse } from "./signal-metrics-response.js";
 import { streamSignals } from "./signal-stream.js";
-import { SubscriptionFrames } from "./subscription-frames.js";
+import { subscriptionRequest } from "./subscription-request.js";
 
 /** Serves `SignalService`: translates between the contract's messages and the coordinator. */
 export function signalService(dependencies: ServiceDependencies): Partial<ServiceImpl<typeof SignalService>> {
   const { coordinator } = dependencies;
-  const frames = new SubscriptionFrames();
   return {
     sendSignal: (request, context) => sendSignal(dependencies, request, context),
     batchSendSignals: (request, context) => batchSendSignals(dependencies, request, context),
     streamSignals: (requests, context) => streamSignals(dependencies, requests, context),
-    subscribe: (request, context) => subscribe(dependencies, frames, request, context),
+    subscribe: (request, context) => subscribe(dependencies, request, context),
     getSignalHistory: (request, context) => getSignalHistory(dependencies, request, context),
     replaySignals: (request, context) => replaySignals(dependencies, request, context),
     requestSignal: (request, context) => requestSignal(dependencies, request, context),
@@ -61,37 +56,16 @@ async function batchSendSignals(
   return batchResponse(await outcomes, wantsBinary(context));
 }
 
-/** Yields messages, or over gRPC writes frames and yields nothing. */
+/** As every protocol but binary gRPC is served, for which see `SubscribeMethod`. */
 async function* subscribe(
-  { coordinator, expressions, compileTransform }: ServiceDependencies,
-  frames: SubscriptionFrames,
+  dependencies: ServiceDependencies,
   request: SubscribeRequest,
   context: HandlerContext,
 ): AsyncGenerator<SubscribeResponse> {
   const { signal } = context;
-  const named = namedRequestOf(request);
-  const items = coordinator.subscribe(
-    {
-      coordinationId: request.coordinationId,
-      agentId: request.agentId,
-      filter: compileSignalFilter(request.filter, expressions),
-      filterBytes: keptFilter(request.filter),
-      transform: compileTransform(request.transform),
-      start: subscriptionStart(request.start),
-      order: deliveryOrder(request.order),
-      includeOwn: request.includeOwn,
-      checkpointIntervalMs: spanMs(request.checkpointInterval, defaultCheckpointIntervalMs),
-      named,
-    },
-    signal,
-  );
-  const sink = context.values.get(frameSinkKey);
-  if (sink === undefined) {
-    const binary = wantsBinary(context);
-    for await (const item of items) yield subscribeResponse(item, binary);
-  } else {
-    await frames.write(items, sink);
-  }
+  const binary = wantsBinary(context);
+  const items = dependencies.coordinator.subscribe(subscriptionRequest(dependencies, request), signal);
+  for await (const item of items) yield subscribeResponse(item, binary);
   // The reader's deadline passed, or it left: the reason says which.
   signal.throwIfAborted();
 }

@@ -2,7 +2,6 @@ import { toBinary } from "@bufbuild/protobuf";
 import { SubscribeResponseSchema } from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { TailItem } from "../delivery/tail-item.js";
 import { subscribeResponse } from "./encoded-response.js";
-import type { FrameSink } from "./frame-sink.js";
 import { grpcFrame } from "./grpc-frame.js";
 
 type Batch = Extract<TailItem, { kind: "batch" }>;
@@ -22,14 +21,6 @@ const maxRememberedBatches = 8;
 export class SubscriptionFrames {
   readonly #remembered: EncodedBatch[] = [];
   #next = 0;
-
-  /** Writes items as they come until there are no more; pulls the next when the client has taken the last. */
-  async write(items: AsyncIterable<TailItem>, sink: FrameSink): Promise<void> {
-    for await (const item of items) {
-      sink.write(this.frameOf(item));
-      if (!sink.isReady) await sink.drained();
-    }
-  }
 
   /** An item in its frame. */
   frameOf(item: TailItem): Uint8Array {

@@ -1,5 +1,6 @@
 import { maxBatchSignals, maxResponseBytes } from "../model/limits.js";
 import type { LogEntry } from "../model/log-entry.js";
+import type { CoordinationHeader } from "../store/signal-store.js";
 import type { LogReader, LogStretch } from "./log-reader.js";
 import type { SessionState } from "./session-state.js";
 
@@ -12,20 +13,24 @@ export interface LogPart {
 
 /**
  * Reads the part of a log that follows a sequence, from memory when it is near the head, else from the store: at most 1,000
- * signals and about 1 MiB, or as many as `bounds` say. Never reads past the head that was visible when it was called.
+ * signals and about 1 MiB, or as many as `bounds` say. Never reads past the head that was visible when it was called. A
+ * promise only where the store is read: most reads of a busy log need not wait.
  */
-export async function readLogAfter(
+export function readLogAfter(
   reader: LogReader,
   session: SessionState,
   sequence: bigint,
   bounds: Omit<LogStretch, "fromSequence"> = {},
-): Promise<LogPart> {
+): LogPart | Promise<LogPart> {
   const { header, tail } = session;
   if (header === undefined || sequence >= header.headSequence) return { entries: [], throughSequence: sequence };
   const { maxEntries = maxBatchSignals, maxBytes = maxResponseBytes } = bounds;
-  const entries =
-    sequence >= tail.floorSequence
-      ? tail.readAfter(sequence, maxEntries, maxBytes)
-      : await reader.forward(header, { fromSequence: sequence, maxEntries, maxBytes }, "expire");
-  return { entries, throughSequence: entries.at(-1)?.sequence ?? header.headSequence };
+  if (sequence >= tail.floorSequence) return partOf(tail.readAfter(sequence, maxEntries, maxBytes), header);
+  return reader
+    .forward(header, { fromSequence: sequence, maxEntries, maxBytes }, "expire")
+    .then((entries) => partOf(entries, header));
+}
+
+function partOf(entries: readonly LogEntry[], { headSequence }: CoordinationHeader): LogPart {
+  return { entries, throughSequence: entries.at(-1)?.sequence ?? headSequence };
 }

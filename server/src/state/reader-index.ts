@@ -9,9 +9,11 @@ export interface ReaderInterest {
   readonly includeOwn: boolean;
 }
 
-interface ParkedReader {
+/** A reader that waits for the log to grow. */
+export interface ParkedReader {
   readonly interest: ReaderInterest;
-  readonly wake: () => void;
+  /** Says that something may be there. Called once; the reader is no longer parked then. */
+  wake(): void;
 }
 
 /**
@@ -19,20 +21,33 @@ interface ParkedReader {
  * A wake-up says that something may be there, never what: the reader looks for itself.
  */
 export class ReaderIndex {
-  readonly #byAgent = new Map<string, Set<ParkedReader>>();
+  /** Most agents have one reader: a set for each of them would be the larger part of what parking costs. */
+  readonly #byAgent = new Map<string, ParkedReader | Set<ParkedReader>>();
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  /** Parks a reader until it is woken, once. The function returned takes it back. */
-  park(interest: ReaderInterest, wake: () => void): () => void {
-    const reader = { interest, wake };
-    const group = this.#byAgent.get(interest.agentId) ?? new Set();
-    this.#byAgent.set(interest.agentId, group.add(reader));
+  /** Parks a reader until it is woken or leaves. */
+  park(reader: ParkedReader): void {
+    const { agentId } = reader.interest;
+    const group = this.#byAgent.get(agentId);
+    if (group === reader || (group instanceof Set && group.has(reader))) return;
+    if (group === undefined) this.#byAgent.set(agentId, reader);
+    else if (group instanceof Set) group.add(reader);
+    else this.#byAgent.set(agentId, new Set([group, reader]));
     this.#size += 1;
-    return () => this.#leave(reader);
+  }
+
+  /** Takes a reader back that may be parked. */
+  leave(reader: ParkedReader): void {
+    const { agentId } = reader.interest;
+    const group = this.#byAgent.get(agentId);
+    if (group === reader) this.#byAgent.delete(agentId);
+    else if (!(group instanceof Set && group.delete(reader))) return;
+    else if (group.size === 0) this.#byAgent.delete(agentId);
+    this.#size -= 1;
   }
 
   /** Wakes the readers that at least one of these entries can concern. */
@@ -46,7 +61,8 @@ export class ReaderIndex {
   /** Wakes everybody: what changed is not a signal. */
   wakeAll(): void {
     for (const group of [...this.#byAgent.values()]) {
-      for (const reader of [...group]) this.#wake(reader);
+      if (!(group instanceof Set)) this.#wake(group);
+      else for (const reader of [...group]) this.#wake(reader);
     }
   }
 
@@ -66,24 +82,20 @@ export class ReaderIndex {
     }
   }
 
-  #wakeGroup(group: Set<ParkedReader> | undefined, typeBit: number, isOwn: boolean): void {
+  #wakeGroup(group: ParkedReader | Set<ParkedReader> | undefined, typeBit: number, isOwn: boolean): void {
     if (group === undefined) return;
-    for (const reader of group) {
-      const { interest } = reader;
-      if ((interest.typeMask & typeBit) !== 0 && (!isOwn || interest.includeOwn)) this.#wake(reader);
-    }
+    if (!(group instanceof Set)) this.#wakeIfFor(group, typeBit, isOwn);
+    else for (const reader of group) this.#wakeIfFor(reader, typeBit, isOwn);
+  }
+
+  #wakeIfFor(reader: ParkedReader, typeBit: number, isOwn: boolean): void {
+    const { typeMask, includeOwn } = reader.interest;
+    if ((typeMask & typeBit) !== 0 && (!isOwn || includeOwn)) this.#wake(reader);
   }
 
   #wake(reader: ParkedReader): void {
-    this.#leave(reader);
+    this.leave(reader);
     reader.wake();
-  }
-
-  #leave(reader: ParkedReader): void {
-    const group = this.#byAgent.get(reader.interest.agentId);
-    if (!group?.delete(reader)) return;
-    this.#size -= 1;
-    if (group.size === 0) this.#byAgent.delete(reader.interest.agentId);
   }
 }
 

@@ -12,6 +12,7 @@ import { Health } from "@coordination-signals/proto/grpc/health/v1/health";
 import { ServerReflection as ReflectionV1 } from "@coordination-signals/proto/grpc/reflection/v1/reflection";
 import { ServerReflection as ReflectionV1Alpha } from "@coordination-signals/proto/grpc/reflection/v1alpha/reflection";
 import { errorDetailTypes } from "../rpc/error-details.js";
+import type { FrameMethods } from "../rpc/frame-method.js";
 import { abortCall } from "./abort-call.js";
 import { CallTable } from "./call-table.js";
 import { ConnectionTable } from "./connection-table.js";
@@ -47,6 +48,8 @@ export interface PortOptions extends Omit<OperationsPagesOptions, "services"> {
   readonly logger: PortLogger;
   readonly observer?: PortObserver;
   readonly interceptors?: readonly Interceptor[];
+  /** Methods of the services that binary gRPC leaves to themselves, without the interceptors. */
+  readonly frameMethods?: FrameMethods;
   /** Types that answers in JSON may carry in a `google.protobuf.Any`; by default those of the contract's errors. */
   readonly messageTypes?: Registry;
   /** Origins whose scripts may call from a browser; none by default, `"*"` for all. */
@@ -124,7 +127,8 @@ class ListeningPort implements Port {
       messageTypes: options.messageTypes ?? errorDetailTypes,
       routes: (router) => register(recordingRouter(router, methods), options, services),
     });
-    this.#grpc = new GrpcServer({ ...shared, methods, calls: this.#calls });
+    const frameMethods = options.frameMethods ?? new Map();
+    this.#grpc = new GrpcServer({ ...shared, methods, frameMethods, calls: this.#calls });
     this.#http1 = createHttp1Server({ keepAliveTimeout: limits.idleTimeoutMs }, handle);
     this.#http2 = createHttp2Server(http2Options(limits));
     this.#http2Requests = createHttp2Server(handle);

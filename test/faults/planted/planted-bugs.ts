@@ -100,18 +100,12 @@ function takeSequenceTwice(): void {
 
 function trimPastReader(): void {
   const inReader = new AsyncLocalStorage<boolean>();
-  const { items } = Tailer.prototype;
-  Tailer.prototype.items = async function* () {
-    const real = items.call(this);
-    try {
-      for (;;) {
-        const { value, done } = await inReader.run(true, () => real.next());
-        if (done === true || value === undefined) return;
-        yield value;
-      }
-    } finally {
-      await real.return();
-    }
+  const { begin, pump } = Tailer.prototype;
+  Tailer.prototype.begin = function (start) {
+    return inReader.run(true, () => begin.call(this, start));
+  };
+  Tailer.prototype.pump = function () {
+    inReader.run(true, () => pump.call(this));
   };
   const header = Object.getOwnPropertyDescriptor(SessionState.prototype, "header")?.get;
   Object.defineProperty(SessionState.prototype, "header", {
@@ -136,12 +130,12 @@ function loseWakeUp(): void {
 }
 
 function resumeOffByOne(): void {
-  const { subscribe } = SignalCoordinator.prototype;
-  SignalCoordinator.prototype.subscribe = function (request, abort) {
+  const { openSubscription } = SignalCoordinator.prototype;
+  SignalCoordinator.prototype.openSubscription = function (request, sink) {
     const { start } = request;
-    if (start.at !== "cursor" || start.cursor.sequence === 0n) return subscribe.call(this, request, abort);
+    if (start.at !== "cursor" || start.cursor.sequence === 0n) return openSubscription.call(this, request, sink);
     const cursor = { ...start.cursor, sequence: start.cursor.sequence - 1n };
-    return subscribe.call(this, { ...request, start: { at: "cursor", cursor } }, abort);
+    return openSubscription.call(this, { ...request, start: { at: "cursor", cursor } }, sink);
   };
 }
 

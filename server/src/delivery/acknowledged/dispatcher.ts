@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { CoordinationError } from "../../model/coordination-error.js";
 import { leastOf } from "../../model/cursor.js";
 import { maxBatchSignals } from "../../model/limits.js";
+import type { ParkedReader } from "../../state/reader-index.js";
 import { placeAt, placeOfScan, type ScanPlace } from "../../state/scan-place.js";
 import type { SessionState } from "../../state/session-state.js";
 import type { DeliveryRecord, ScanRecord, SubscriptionRecord } from "../../state/subscription-record.js";
@@ -52,13 +53,14 @@ export class Dispatcher {
   #scanned: { readonly from: ScanRecord; readonly generation: number; readonly place: ScanPlace } | undefined;
   /** Since when nothing waited for room, on the monotonic clock; undefined while something does. */
   #liveSinceMs: number | undefined;
-  #leaveReaders: (() => void) | undefined;
+  readonly #parked: ParkedReader;
   #lastState = "";
   #running: Promise<void> | undefined;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.subscription = options.subscription;
+    this.#parked = { interest: options.matcher.interest, wake: this.#latch.set };
     this.#picker = options.subscription.order === "priority" ? priorityPicker(options) : sequencePicker(options);
   }
 
@@ -107,13 +109,13 @@ export class Dispatcher {
       while (this.#consumers.size > 0) await this.#step();
     } finally {
       unwatch();
-      this.#leaveReaders?.();
+      session.readers.leave(this.#parked);
       this.#options.onEnded();
     }
   }
 
   async #step(): Promise<void> {
-    this.#park();
+    this.#options.session.readers.park(this.#parked);
     try {
       const standing = this.#standing();
       if (standing !== undefined && (await this.#turn(standing))) return;
@@ -320,14 +322,6 @@ export class Dispatcher {
     if (state === this.#lastState) return;
     this.#lastState = state;
     for (const consumer of this.#consumers) consumer.latch.set();
-  }
-
-  /** Sees to it that a signal wakes it. */
-  #park(): void {
-    this.#leaveReaders ??= this.#options.session.readers.park(this.#options.matcher.interest, () => {
-      this.#leaveReaders = undefined;
-      this.#latch.set();
-    });
   }
 
   async #sleep(standing: Standing | undefined): Promise<void> {

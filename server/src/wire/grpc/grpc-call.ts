@@ -1,20 +1,13 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { FrameCall, FrameStream } from "../../rpc/frame-method.js";
 import { clientIsGone, requestTimeout } from "../end-of-call.js";
 import type { PortLimits } from "../port-limits.js";
-import type { PortObserver, StalledResponse } from "../port-observer.js";
-import type { RequestMemory } from "../request-memory.js";
+import type { StalledResponse } from "../port-observer.js";
 import type { WatchedCall } from "../watched-call.js";
-import { GrpcRequest } from "./grpc-request.js";
+import { type GrpcEnvironment, GrpcRequest, type RequestOwner } from "./grpc-request.js";
 import { GrpcResponse } from "./grpc-response.js";
 import { failureTrailers, successTrailers } from "./grpc-status.js";
-
-/** What all calls of a port share. */
-export interface GrpcCallEnvironment {
-  readonly limits: PortLimits;
-  readonly memory: RequestMemory;
-  readonly observer: PortObserver;
-}
 
 /** What a call is made of. */
 export interface GrpcCallOptions {
@@ -30,11 +23,11 @@ export interface GrpcCallOptions {
  * One gRPC call on its stream, from the request's headers until the stream has closed. It ends once: with an answer, with a
  * failure, at its deadline, or because its client is gone; whoever comes later has no effect.
  */
-export class GrpcCall implements WatchedCall {
+export class GrpcCall implements WatchedCall, FrameCall, RequestOwner {
   readonly request: GrpcRequest;
   readonly response: GrpcResponse;
   readonly path: string;
-  readonly #environment: GrpcCallEnvironment;
+  readonly #environment: GrpcEnvironment;
   readonly #stream: ServerHttp2Stream;
   readonly #isRequestStream: boolean;
   readonly #startedMs: number;
@@ -44,19 +37,13 @@ export class GrpcCall implements WatchedCall {
   #abortReason: ConnectError | undefined;
   #stalledMs: number | undefined;
 
-  constructor(environment: GrpcCallEnvironment, { stream, headers, isRequestStream, startedMs }: GrpcCallOptions) {
-    const { limits, memory, observer } = environment;
+  constructor(environment: GrpcEnvironment, { stream, headers, isRequestStream, startedMs }: GrpcCallOptions) {
     this.#environment = environment;
     this.#stream = stream;
     this.#isRequestStream = isRequestStream;
     this.#startedMs = startedMs;
     this.path = headers[":path"] ?? "";
-    this.request = new GrpcRequest(stream, {
-      maxMessageBytes: limits.maxRequestBytes,
-      memory,
-      onChange: () => this.#onRequestChange(),
-      onRefused: (reason) => observer.callRefused?.(reason),
-    });
+    this.request = new GrpcRequest(stream, environment, this);
     this.response = new GrpcResponse(stream, headers["content-type"] ?? "", startedMs);
   }
 
@@ -72,6 +59,24 @@ export class GrpcCall implements WatchedCall {
   /** Calls back when a message has arrived, or the request is complete or has failed. */
   watchRequest(onChange: () => void): void {
     this.#onRequestChange = onChange;
+  }
+
+  requestChanged(): void {
+    this.#onRequestChange();
+  }
+
+  get isReady(): boolean {
+    return this.response.isReady;
+  }
+
+  write(frames: Uint8Array): void {
+    this.response.write(frames);
+  }
+
+  /** Hands the call to what writes its frames. It is told to leave when the call ends, at once when it has. */
+  feedFrom(stream: FrameStream | undefined): void {
+    if (this.#abortReason === undefined) this.response.feeder = stream;
+    else stream?.leave(this.#abortReason);
   }
 
   /** Ends the call with DEADLINE_EXCEEDED after this time. */
@@ -141,6 +146,9 @@ export class GrpcCall implements WatchedCall {
   #abortWith(reason: ConnectError): void {
     this.#abortReason ??= reason;
     this.#abort?.abort(this.#abortReason);
+    const { feeder } = this.response;
+    this.response.feeder = undefined;
+    feeder?.leave(this.#abortReason);
   }
 }
 

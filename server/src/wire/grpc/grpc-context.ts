@@ -1,7 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
-import { frameSinkKey } from "../../rpc/frame-sink.js";
 import { webHeaders } from "../universal-request.js";
 import type { GrpcCall } from "./grpc-call.js";
 
@@ -85,12 +84,7 @@ export class GrpcContext implements HandlerContext {
   }
 
   get values(): ContextValues {
-    this.#values ??= valuesOf(this.#options);
+    this.#values ??= createContextValues();
     return this.#values;
   }
-}
-
-function valuesOf({ method, call }: GrpcContextOptions): ContextValues {
-  const values = createContextValues();
-  return method.methodKind === "unary" ? values : values.set(frameSinkKey, call.response);
 }

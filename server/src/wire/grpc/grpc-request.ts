@@ -3,17 +3,22 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { grpcFrameHeaderBytes } from "../../rpc/grpc-frame.js";
 import { requestCutOff } from "../end-of-call.js";
 import { MessageAssembler } from "../message-assembler.js";
+import type { PortLimits } from "../port-limits.js";
+import type { PortObserver } from "../port-observer.js";
 import type { RequestMemory } from "../request-memory.js";
 import { WireRefusal } from "../wire-refusal.js";
 
-/** What reading a request is told. */
-export interface GrpcRequestOptions {
-  readonly maxMessageBytes: number;
+/** What all calls of a port share. */
+export interface GrpcEnvironment {
+  readonly limits: PortLimits;
   readonly memory: RequestMemory;
+  readonly observer: PortObserver;
+}
+
+/** Whose request is read. */
+export interface RequestOwner {
   /** Called when something changed: a message is there, or the request is complete or has failed. */
-  readonly onChange: () => void;
-  /** Called once when the port refuses the request, with the reason. */
-  readonly onRefused: (reason: string) => void;
+  requestChanged(): void;
 }
 
 /** Bytes of whole messages that may wait for a service; beyond them the client is held back. */
@@ -25,16 +30,18 @@ const maxWaitingBytes = 64 * 1024;
  */
 export class GrpcRequest {
   readonly #stream: ServerHttp2Stream;
-  readonly #options: GrpcRequestOptions;
+  readonly #environment: GrpcEnvironment;
+  readonly #owner: RequestOwner;
   #assembler: MessageAssembler | undefined;
   #frames: Uint8Array[] = [];
   #waitingBytes = 0;
   #failure: ConnectError | undefined;
   #isComplete = false;
 
-  constructor(stream: ServerHttp2Stream, options: GrpcRequestOptions) {
+  constructor(stream: ServerHttp2Stream, environment: GrpcEnvironment, owner: RequestOwner) {
     this.#stream = stream;
-    this.#options = options;
+    this.#environment = environment;
+    this.#owner = owner;
   }
 
   /** Frames that have arrived and were not taken. */
@@ -76,7 +83,7 @@ export class GrpcRequest {
       return;
     }
     if (this.#waitingBytes > maxWaitingBytes) this.#stream.pause();
-    if (this.#frames.length > 0) this.#options.onChange();
+    if (this.#frames.length > 0) this.#owner.requestChanged();
   }
 
   /** Notes that nothing more will come. */
@@ -90,16 +97,16 @@ export class GrpcRequest {
     if (this.#assembler?.finish() === undefined) this.#isComplete = true;
     else this.#failure = new ConnectError("request ends within a message", Code.InvalidArgument);
     this.#assembler?.clear();
-    this.#options.onChange();
+    this.#owner.requestChanged();
   }
 
   /** Ends reading with `refusal`, which the reader gets after what had arrived in full. */
   fail(refusal: WireRefusal): void {
     if (!this.isArriving) return;
     this.#failure = refusal.toConnectError();
-    if (refusal.reason !== "CANCELLED") this.#options.onRefused(refusal.reason);
+    if (refusal.reason !== "CANCELLED") this.#environment.observer.callRefused?.(refusal.reason);
     this.#assembler?.clear();
-    this.#options.onChange();
+    this.#owner.requestChanged();
   }
 
   /** Takes no more and gives back the memory; what still comes is thrown away until the stream is reset. */
@@ -112,11 +119,13 @@ export class GrpcRequest {
   }
 
   #collect(piece: Buffer): void {
-    if (this.#assembler === undefined && isOneFrame(piece, this.#options.maxMessageBytes)) {
+    const { limits, memory } = this.#environment;
+    const maxMessageBytes = limits.maxRequestBytes;
+    if (this.#assembler === undefined && isOneFrame(piece, maxMessageBytes)) {
       this.#keep(piece);
       return;
     }
-    this.#assembler ??= new MessageAssembler({ ...this.#options, enveloped: true });
+    this.#assembler ??= new MessageAssembler({ maxMessageBytes, memory, enveloped: true });
     for (const chunk of this.#assembler.push(piece)) {
       for (let start = 0; start < chunk.byteLength; ) {
         const end = start + frameBytesAt(chunk, start);

@@ -1,5 +1,5 @@
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
-import type { FrameSink } from "../../rpc/frame-sink.js";
+import type { FrameStream } from "../../rpc/frame-method.js";
 import { ResponseProgress } from "../response-progress.js";
 
 /** Bytes handed to Node.js at once: the grain in which a client's progress can be seen. */
@@ -11,10 +11,12 @@ const wantsTrailers = { waitForTrailers: true } as const;
  * The response side of one gRPC call. Frames written in one turn of the event loop leave in one write, at most 64 KiB at a
  * time; what the client does not take waits here.
  */
-export class GrpcResponse implements FrameSink {
+export class GrpcResponse {
   readonly #stream: ServerHttp2Stream;
   readonly #contentType: string;
   readonly progress: ResponseProgress;
+  /** What is told when the client takes more. */
+  feeder: FrameStream | undefined;
   #header: Headers | undefined;
   #trailer: Headers | undefined;
   #frames: Uint8Array[] = [];
@@ -57,10 +59,12 @@ export class GrpcResponse implements FrameSink {
     return this.#isClosed;
   }
 
+  /** Whether the client keeps up. */
   get isReady(): boolean {
     return this.#isClosed || (this.#waitingBytes < maxWriteBytes && !this.#stream.writableNeedDrain);
   }
 
+  /** Takes whole frames. */
   write(frames: Uint8Array): void {
     if (this.#isClosed || this.isFinished) return;
     this.#keep(frames);
@@ -72,6 +76,7 @@ export class GrpcResponse implements FrameSink {
     }
   }
 
+  /** Resolves when the client has accepted what was written, or the call has ended. */
   async drained(): Promise<void> {
     while (!this.isReady) {
       await new Promise<void>((resolve) => {
@@ -153,6 +158,7 @@ export class GrpcResponse implements FrameSink {
     const wake = this.#wake;
     this.#wake = undefined;
     wake?.();
+    this.feeder?.resume();
   }
 }
 

@@ -5,12 +5,13 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { CallTable } from "../call-table.js";
 import type { Connection } from "../connection.js";
-import { GrpcCall, type GrpcCallEnvironment } from "./grpc-call.js";
+import { GrpcCall } from "./grpc-call.js";
 import type { GrpcMethods } from "./grpc-method.js";
+import type { GrpcEnvironment } from "./grpc-request.js";
 import { type ServeOptions, serveMethod } from "./serve-method.js";
 
 /** What the gRPC server needs. */
-export interface GrpcServerOptions extends ServeOptions, GrpcCallEnvironment {
+export interface GrpcServerOptions extends ServeOptions, GrpcEnvironment {
   readonly methods: GrpcMethods;
   readonly calls: CallTable;
 }

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import { type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor, type MethodImplSpec } from "@connectrpc/connect";
+import type { FrameMethods } from "../../rpc/frame-method.js";
 import { grpcFrame } from "../../rpc/grpc-frame.js";
 import { requestCompression } from "../accepted-compressions.js";
 import { grpcTimeoutMs } from "../call-deadline.js";
@@ -8,19 +9,16 @@ import type { PortLimits } from "../port-limits.js";
 import type { PortLogger } from "../port-logger.js";
 import type { GrpcCall } from "./grpc-call.js";
 import { GrpcContext } from "./grpc-context.js";
-import {
-  type Invocation,
-  invokeStreaming,
-  invokeUnary,
-  type StreamingSpec,
-  type UnarySpec,
-  wrongCount,
-} from "./invoke-method.js";
-import { type MessageReading, messageInFrame, RequestMessages } from "./request-messages.js";
+import { type Invocation, invokeStreaming, invokeUnary, type StreamingSpec, type UnarySpec } from "./invoke-method.js";
+import { type MessageReading, RequestMessages } from "./request-messages.js";
+import { serveFrames } from "./serve-frames.js";
+import { singleMessage, whenArrived } from "./single-message.js";
 
 /** What serving calls is told. */
 export interface ServeOptions {
   readonly interceptors: readonly Interceptor[];
+  /** Methods that go without the interceptors, and write their frames themselves. */
+  readonly frameMethods: FrameMethods;
   readonly limits: PortLimits;
   readonly logger: PortLogger;
 }
@@ -32,7 +30,7 @@ export function serveMethod(
   headers: IncomingHttpHeaders,
   options: ServeOptions,
 ): void {
-  const { interceptors, limits } = options;
+  const { interceptors, limits, frameMethods } = options;
   try {
     const reading = {
       desc: spec.method.input,
@@ -41,27 +39,18 @@ export function serveMethod(
     };
     const timeoutMs = grpcTimeoutMs(headers["grpc-timeout"] as string | undefined, limits.maxCallTimeMs);
     if (timeoutMs !== undefined) call.expireAfter(timeoutMs);
+    const frameMethod = frameMethods.get(call.path);
+    if (frameMethod !== undefined) {
+      serveFrames(call, frameMethod, reading);
+      return;
+    }
     const context = new GrpcContext({ method: spec.method, headers, call, timeoutMs });
-    if (spec.kind === "unary") serveUnary(call, reading, { spec, context, interceptors }, options);
-    else void serveStreaming(call, reading, { spec, context, interceptors }, options);
+    if (spec.kind === "unary") {
+      whenArrived(call, () => void answerUnary(call, reading, { spec, context, interceptors }, options));
+    } else void serveStreaming(call, reading, { spec, context, interceptors }, options);
   } catch (error) {
     failWith(call, error, options.logger);
   }
-}
-
-/** Waits for the whole request, and then answers. */
-function serveUnary(
-  call: GrpcCall,
-  reading: MessageReading,
-  invocation: Invocation<UnarySpec>,
-  options: ServeOptions,
-): void {
-  const { request } = call;
-  call.watchRequest(() => {
-    if (request.isArriving && request.waitingFrames < 2) return;
-    call.watchRequest(ignore);
-    void answerUnary(call, reading, invocation, options);
-  });
 }
 
 async function answerUnary(
@@ -70,13 +59,8 @@ async function answerUnary(
   invocation: Invocation<UnarySpec>,
   { limits, logger }: ServeOptions,
 ): Promise<void> {
-  const { request } = call;
   try {
-    if (request.failure !== undefined) throw request.failure;
-    const frame = request.takeFrame();
-    if (frame === undefined) throw wrongCount("0");
-    if (request.waitingFrames > 0) throw wrongCount("more than 1");
-    const read = messageInFrame(frame, reading);
+    const read = singleMessage(call.request, reading);
     const answer = await invokeUnary(invocation, read instanceof Promise ? await read : read);
     call.succeed(encode(invocation.spec.method.output, answer, limits.maxResponseBytes));
   } catch (error) {
@@ -124,5 +108,3 @@ function failWith(call: GrpcCall, error: unknown, logger: PortLogger): void {
   logger.error({ path: call.path, err: error }, "failed to answer a call");
   call.fail(new ConnectError("internal error", Code.Internal));
 }
-
-function ignore(): void {}

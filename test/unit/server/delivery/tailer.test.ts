@@ -251,11 +251,10 @@ describe("Tailer: how a subscription ends", () => {
     await parked.until("caughtUp");
     await waiting.until("subscribed");
     await subject.send();
-    const ends = [parked, waiting].map((reader) => reader.untilEnd());
+    const shuttingDown = { reason: "SHUTTING_DOWN", retryDelayMs: expect.any(Number) };
+    const ends = [parked, waiting].map((reader) => expect(reader.untilEnd()).rejects.toMatchObject(shuttingDown));
     subject.coordinator.drain();
-    for (const end of ends) {
-      await expect(end).rejects.toMatchObject({ reason: "SHUTTING_DOWN", retryDelayMs: expect.any(Number) });
-    }
+    await Promise.all(ends);
     expect(parked.items.at(-1)).toMatchObject({ kind: "checkpoint" });
     expect(waiting.items.at(-1)).toMatchObject({ kind: "checkpoint", throughSequence: 0n });
     const resumed = subject.subscribe({ start: { at: "cursor", cursor: decodeCursor(parked.cursor) } });

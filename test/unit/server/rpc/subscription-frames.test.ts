@@ -3,9 +3,7 @@ import { SubscribeResponseSchema } from "@coordination-signals/proto/coordinatio
 import { describe, expect, test } from "@jest/globals";
 import type { TailItem } from "../../../../server/src/delivery/tail-item.js";
 import { LogEntry } from "../../../../server/src/model/log-entry.js";
-import type { FrameSink } from "../../../../server/src/rpc/frame-sink.js";
 import { SubscriptionFrames } from "../../../../server/src/rpc/subscription-frames.js";
-import { deferred } from "../../../support/deferred.js";
 
 const headerBytes = 5;
 
@@ -49,36 +47,5 @@ describe("SubscriptionFrames.frameOf", () => {
     for (let sequence = 2n; sequence < 20n; sequence += 1n) frames.frameOf(batch([entry(sequence)]));
     expect(frames.frameOf(first)).not.toBe(frame);
     expect(frames.frameOf(first)).toEqual(frame);
-  });
-});
-
-describe("SubscriptionFrames.write", () => {
-  test("asks for the next item when the client has taken the last", async () => {
-    const drained = deferred();
-    const waits = deferred();
-    const pulled: bigint[] = [];
-    async function* items() {
-      for (const sequence of [1n, 2n]) {
-        pulled.push(sequence);
-        yield batch([entry(sequence)]);
-      }
-    }
-    const written: Uint8Array[] = [];
-    const sink: FrameSink = {
-      get isReady() {
-        return written.length !== 1;
-      },
-      write: (frame) => void written.push(frame),
-      drained: () => {
-        waits.resolve();
-        return drained.promise;
-      },
-    };
-    const done = new SubscriptionFrames().write(items(), sink);
-    await waits.promise;
-    expect(pulled).toEqual([1n]);
-    drained.resolve();
-    await done;
-    expect([pulled, written.length]).toEqual([[1n, 2n], 2]);
   });
 });

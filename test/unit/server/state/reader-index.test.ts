@@ -1,6 +1,11 @@
 import { SignalType } from "@coordination-signals/proto/coordination/v1/signal";
 import { describe, expect, test } from "@jest/globals";
-import { concerns, ReaderIndex, type ReaderInterest } from "../../../../server/src/state/reader-index.js";
+import {
+  concerns,
+  type ParkedReader,
+  ReaderIndex,
+  type ReaderInterest,
+} from "../../../../server/src/state/reader-index.js";
 import { entryAt, type RequestParts } from "../../../support/log-entries.js";
 
 const everyType = 0b11110;
@@ -10,10 +15,13 @@ class ParkedReaders {
   readonly index = new ReaderIndex();
   readonly woken: string[] = [];
 
-  park(name: string, interest: Partial<ReaderInterest>): () => void {
-    return this.index.park({ agentId: "", typeMask: everyType, includeOwn: false, ...interest }, () =>
-      this.woken.push(name),
-    );
+  park(name: string, interest: Partial<ReaderInterest>): ParkedReader {
+    const reader = {
+      interest: { agentId: "", typeMask: everyType, includeOwn: false, ...interest },
+      wake: () => void this.woken.push(name),
+    };
+    this.index.park(reader);
+    return reader;
   }
 
   wakeFor(...requests: readonly RequestParts[]): readonly string[] {
@@ -92,10 +100,10 @@ describe("ReaderIndex", () => {
 
   test("forgets a reader that leaves, twice as well as once", () => {
     const readers = new ParkedReaders();
-    const leave = readers.park("a", { agentId: "a" });
+    const leaving = readers.park("a", { agentId: "a" });
     readers.park("b", { agentId: "a" });
-    leave();
-    leave();
+    readers.index.leave(leaving);
+    readers.index.leave(leaving);
     expect(readers.index.size).toBe(1);
     expect(readers.wakeFor({})).toEqual(["b"]);
     expect(readers.index.size).toBe(0);
@@ -104,14 +112,14 @@ describe("ReaderIndex", () => {
   test("lets a reader park again while it is being woken", () => {
     const index = new ReaderIndex();
     let wakes = 0;
-    const interest = { agentId: "a", typeMask: everyType, includeOwn: false };
-    const park = (): void => {
-      index.park(interest, () => {
+    const reader: ParkedReader = {
+      interest: { agentId: "a", typeMask: everyType, includeOwn: false },
+      wake: () => {
         wakes += 1;
-        if (wakes < 3) park();
-      });
+        if (wakes < 3) index.park(reader);
+      },
     };
-    park();
+    index.park(reader);
     index.wakeAll();
     expect(wakes).toBe(1);
     expect(index.size).toBe(1);

@@ -36,11 +36,17 @@ function changeOf(parts: Partial<DurableChange>): DurableChange {
 function wokenBy(change: DurableChange): { readonly observer: boolean; readonly bystander: boolean } {
   const session = new SessionState("c", { header: headerOf({ headSequence: 1n }), records: [] }, "0");
   const woken = { observer: false, bystander: false };
-  session.readers.park(everything, () => {
-    woken.observer = true;
+  session.readers.park({
+    interest: everything,
+    wake: () => {
+      woken.observer = true;
+    },
   });
-  session.readers.park({ agentId: "bystander", typeMask: 0, includeOwn: false }, () => {
-    woken.bystander = true;
+  session.readers.park({
+    interest: { agentId: "bystander", typeMask: 0, includeOwn: false },
+    wake: () => {
+      woken.bystander = true;
+    },
   });
   session.apply(change);
   return woken;
@@ -68,8 +74,11 @@ describe("SessionState.apply", () => {
   test("wakes everybody when the coordination begins", () => {
     const session = new SessionState("c", undefined, "0");
     let woken = 0;
-    session.readers.park({ agentId: "a", typeMask: 0, includeOwn: false }, () => {
-      woken += 1;
+    session.readers.park({
+      interest: { agentId: "a", typeMask: 0, includeOwn: false },
+      wake: () => {
+        woken += 1;
+      },
     });
     session.apply(changeOf({ entries: [entryAt(1n)] }));
     expect(woken).toBe(1);

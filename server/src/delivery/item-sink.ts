@@ -1,0 +1,23 @@
+import type { TailItem } from "./tail-item.js";
+
+/** Takes what a reader is told. What writes to it is a `PumpedReader`, which is told when the sink takes more. */
+export interface ItemSink {
+  /** Whether an item is welcome now: everything before it was taken by the reader's connection. */
+  readonly isReady: boolean;
+  write(item: TailItem): void;
+  /** All was said. Nothing is called any more after this or `fail`, nor after the reader has left. */
+  end(): void;
+  /** Something ended it: nothing more will come. */
+  fail(error: unknown): void;
+}
+
+/**
+ * What reads for a sink: it writes while the sink is ready and something is there, and else holds no more than itself. No
+ * generator, promise or timer stands between the log and the connection of a reader that waits.
+ */
+export interface PumpedReader {
+  /** Goes on, if it waits for its sink. */
+  pump(): void;
+  /** Ends it without a word, and frees all that it holds. Safe to repeat. */
+  close(): void;
+}

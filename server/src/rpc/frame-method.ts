@@ -1,0 +1,37 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
+
+/**
+ * A call whose answers are written as bytes: see `grpcFrame`. What is written in one turn of the event loop leaves together.
+ * It ends once; whoever comes later has no effect.
+ */
+export interface FrameCall {
+  /** Whether the client keeps up. When it does again, the call's `FrameStream` is told. */
+  readonly isReady: boolean;
+  /** Takes whole frames. They are dropped when the call has ended. */
+  write(frames: Uint8Array): void;
+  succeed(): void;
+  fail(error: ConnectError): void;
+}
+
+/** What writes a call's frames. */
+export interface FrameStream {
+  /** Goes on: the client has taken what was written. */
+  resume(): void;
+  /** The call has ended before its answer did; the reason says why. */
+  leave(reason: ConnectError): void;
+}
+
+/**
+ * A method that takes one message and streams its answers, as binary gRPC serves it: nothing stands between it and the call,
+ * neither interceptors nor iterators, whose duties are then its own. The other protocols are served by the method's service.
+ */
+export interface FrameMethod {
+  /** Begins to answer; undefined where it has ended the call already. */
+  begin(request: Message, call: FrameCall): FrameStream | undefined;
+  /** Ends a call whose request could not be read. */
+  refuse(error: unknown, call: FrameCall): void;
+}
+
+/** Methods by path, as `/package.Service/Method`. */
+export type FrameMethods = ReadonlyMap<string, FrameMethod>;
