@@ -26,11 +26,14 @@ export interface NodeTransportOptions {
   readonly interceptors?: readonly Interceptor[] | undefined;
 }
 
+/** Bytes that one stream may be sent ahead: a batch of a thousand signals, or a page of history, comes without a stop on the way. */
+const streamWindowBytes = 256 * 1024;
+
 /**
- * Room for many calls in flight beside busy subscriptions on one connection, in megabytes; Node's default of 10 ends the
- * connection with ENHANCE_YOUR_CALM.
+ * Room for many calls in flight beside a thousand subscriptions on one connection whose consumers are slow, in megabytes; Node's
+ * default of 10 ends the connection with ENHANCE_YOUR_CALM.
  */
-const maxSessionMemoryMb = 64;
+const maxSessionMemoryMb = 256;
 
 /** The largest request message the server accepts. */
 const maxRequestBytes = 4 * 1024 * 1024;
@@ -40,7 +43,7 @@ export function createNodeTransport(options: NodeTransportOptions): ClientTransp
   const sessionManager = new SessionManager(
     options.baseUrl,
     { pingIntervalMs: options.keepalive?.intervalMs ?? 10_000, pingTimeoutMs: options.keepalive?.timeoutMs ?? 5_000 },
-    { maxSessionMemory: maxSessionMemoryMb },
+    { maxSessionMemory: maxSessionMemoryMb, settings: { initialWindowSize: streamWindowBytes } },
   );
   const plain = transportOf(options, sessionManager);
   const carriesRequestStreams = options.protocol === "grpc";

@@ -3,6 +3,12 @@ import { Http2SessionManager } from "@connectrpc/connect-node";
 
 type SessionOptions = ConstructorParameters<typeof Http2SessionManager>[2];
 
+/**
+ * Bytes that all streams of a connection may be sent ahead. At the default of 64 KiB the server stops in each batch of a busy
+ * subscription until this side has said that it goes on.
+ */
+const connectionWindowBytes = 16 * 1024 * 1024;
+
 /** When a silent connection is asked whether it lives, and how long it may take to answer, in milliseconds. */
 interface KeepaliveTimes {
   readonly pingIntervalMs: number;
@@ -49,9 +55,15 @@ function listenToConnections(states: ConnectionStates): void {
   const setState = states.setState.bind(states);
   states.setState = (state) => {
     // One that is not made tells the library why.
-    if ("conn" in state && state.t === "connecting") state.conn.then((made) => made.on("error", ignore), ignore);
+    if ("conn" in state && state.t === "connecting") state.conn.then(prepare, ignore);
     setState(state);
   };
+}
+
+function prepare(connection: ClientHttp2Session): void {
+  connection.on("error", ignore);
+  // It may be gone again.
+  if (!connection.destroyed) connection.setLocalWindowSize(connectionWindowBytes);
 }
 
 function ignore(): void {}

@@ -11,7 +11,7 @@ import type { ItemStream, StreamOptions, SubscriptionItem } from "../signal-stre
 import { grpcFrame } from "./grpc-frame.js";
 import { GrpcStream, type GrpcStreamTarget } from "./grpc-stream.js";
 
-/** Bytes of messages that wait to be read, beyond which the server is held back: what one window of the stream holds. */
+/** Bytes of messages that wait to be read, beyond which no more is taken from the stream's window, and so the server is held back. */
 const maxWaitingBytes = 64 * 1024;
 
 interface WaitingRead {
