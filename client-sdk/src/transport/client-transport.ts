@@ -21,3 +21,6 @@ export interface ClientTransport {
 
 /** The largest response message, as gRPC's default; the server cuts batches and pages at a quarter of it. */
 export const maxResponseBytes = 4 * 1024 * 1024;
+
+/** The largest request message the server accepts. */
+export const maxRequestBytes = 4 * 1024 * 1024;

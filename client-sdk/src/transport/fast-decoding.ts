@@ -1,7 +1,6 @@
 import { create, type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { type Empty, EmptySchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type StreamResponse, type Transport } from "@connectrpc/connect";
-import type { CoordinationSignal } from "@coordination-signals/proto/coordination/v1/signal";
 import {
   type GetSignalHistoryResponse,
   GetSignalHistoryResponseSchema,
@@ -16,7 +15,6 @@ const batchField = SubscribeResponseSchema.field.batch.number;
 /** The items of a subscription, and pages of history, as messages of no known field: the transport hands their bytes on as they came. */
 const undecodedSubscribe = { ...SignalService.method.subscribe, output: EmptySchema };
 const undecodedHistory = { ...SignalService.method.getSignalHistory, output: EmptySchema };
-const historySignalsField = GetSignalHistoryResponseSchema.field.signals.number;
 
 /**
  * A transport that decodes the batches of subscriptions and pages of history itself. Only for one in protobuf's binary form, and where nobody
@@ -76,23 +74,23 @@ function decodedByLibrary<Desc extends DescMessage>(schema: Desc, undecoded: Emp
   }
 }
 
-/** The signals decoded here, and the little that stands beside them by the library. */
-function historyFrom(undecoded: Empty): GetSignalHistoryResponse {
-  const decoder = new SignalBatchDecoder();
-  const signals: CoordinationSignal[] = [];
-  const rest = create(EmptySchema);
-  rest.$unknown = [];
+/** Decodes a page of history; what is unusual is left to the library. */
+export function decodeHistoryPage(bytes: Uint8Array): GetSignalHistoryResponse {
   try {
-    for (const field of undecoded.$unknown ?? []) {
-      if (field.no === historySignalsField) signals.push(decoder.delimitedSignal(field.data));
-      else rest.$unknown.push(field);
-    }
+    const page = new SignalBatchDecoder().historyPage(bytes);
+    if (page !== undefined) return page;
   } catch {
-    return decodedByLibrary(GetSignalHistoryResponseSchema, undecoded);
+    // The library tells what is wrong with it, or that it is only unusual.
   }
-  const response = decodedByLibrary(GetSignalHistoryResponseSchema, rest);
-  response.signals = signals;
-  return response;
+  return fromBinary(GetSignalHistoryResponseSchema, bytes);
+}
+
+function historyFrom(undecoded: Empty): GetSignalHistoryResponse {
+  try {
+    return decodeHistoryPage(toBinary(EmptySchema, undecoded));
+  } catch (error) {
+    throw ConnectError.from(error, Code.InvalidArgument);
+  }
 }
 
 function batchFrom({ $unknown: fields }: Empty, decoder: SignalBatchDecoder) {

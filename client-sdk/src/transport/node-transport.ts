@@ -5,9 +5,10 @@ import {
   createGrpcWebTransport,
   type Http2SessionManager,
 } from "@connectrpc/connect-node";
-import { type ClientTransport, maxResponseBytes, type Protocol } from "./client-transport.js";
+import { type ClientTransport, maxRequestBytes, maxResponseBytes, type Protocol } from "./client-transport.js";
 import { withFastDecoding } from "./fast-decoding.js";
 import { createGrpcSignalStreams } from "./grpc/grpc-signal-streams.js";
+import { withGrpcUnary } from "./grpc/grpc-unary.js";
 import { SessionManager } from "./session-manager.js";
 
 /** How a dead connection is noticed: PING frames on a connection with open calls that is silent. */
@@ -35,9 +36,6 @@ const streamWindowBytes = 256 * 1024;
  */
 const maxSessionMemoryMb = 256;
 
-/** The largest request message the server accepts. */
-const maxRequestBytes = 4 * 1024 * 1024;
-
 /** Opens a transport over HTTP/2 with one connection for all calls, so that closing it releases everything. */
 export function createNodeTransport(options: NodeTransportOptions): ClientTransport {
   const sessionManager = new SessionManager(
@@ -50,9 +48,13 @@ export function createNodeTransport(options: NodeTransportOptions): ClientTransp
   const common = { carriesRequestStreams, afterTurn: process.nextTick, close: () => sessionManager.abort() };
   // Interceptors are shown what they would be shown anyway.
   if (options.interceptors?.length) return { ...common, transport: plain };
-  const transport = withFastDecoding(plain);
-  if (options.protocol !== "grpc") return { ...common, transport };
-  return { ...common, transport, signalStreams: createGrpcSignalStreams(options.baseUrl, sessionManager) };
+  const { protocol, baseUrl } = options;
+  if (protocol !== "grpc") return { ...common, transport: withFastDecoding(plain) };
+  return {
+    ...common,
+    transport: withGrpcUnary(plain, baseUrl, sessionManager),
+    signalStreams: createGrpcSignalStreams(baseUrl, sessionManager),
+  };
 }
 
 function transportOf(options: NodeTransportOptions, sessionManager: Http2SessionManager): Transport {

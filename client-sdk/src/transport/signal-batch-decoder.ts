@@ -9,7 +9,7 @@ import {
   type InterAgentMessage,
   InterAgentMessageSchema,
 } from "@coordination-signals/proto/coordination/v1/signal";
-import type { SignalBatch } from "@coordination-signals/proto/coordination/v1/signal_service";
+import type { GetSignalHistoryResponse, SignalBatch } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { FieldReader } from "./field-reader.js";
 
 /*
@@ -45,10 +45,22 @@ export class SignalBatchDecoder {
     return this.#batch(this.#reader.messageEnd());
   }
 
-  /** Decodes a signal that stands behind its length. Throws RangeError for one that the library has to decode. */
-  delimitedSignal(lengthAndBytes: Uint8Array): CoordinationSignal {
-    this.#reader.begin(lengthAndBytes);
-    return this.#signal();
+  /** Decodes a `GetSignalHistoryResponse`, as `batchOfResponse` does. */
+  historyPage(bytes: Uint8Array): GetSignalHistoryResponse | undefined {
+    const reader = this.#reader;
+    reader.begin(bytes);
+    const page: GetSignalHistoryResponse = {
+      $typeName: "coordination.v1.GetSignalHistoryResponse",
+      signals: [],
+      nextPageToken: "",
+    };
+    while (reader.position < reader.length) {
+      const tag = reader.number();
+      if (tag === lengthDelimited(1)) page.signals.push(this.#signal());
+      else if (tag === lengthDelimited(2)) page.nextPageToken = reader.text();
+      else return undefined;
+    }
+    return page;
   }
 
   #batch(end: number): SignalBatch | undefined {

@@ -5,10 +5,15 @@ import { maxResponseBytes } from "../client-transport.js";
 import type { SessionManager } from "../session-manager.js";
 import { FrameAssembler } from "./frame-assembler.js";
 
-/** Where a stream goes. */
+/** Where a call goes. */
 export interface GrpcStreamTarget {
   readonly connection: SessionManager;
   readonly path: string;
+}
+
+/** How the server is told of a deadline, by its header. */
+export interface GrpcDeadline {
+  readonly "grpc-timeout": string;
 }
 
 /** What a stream tells as it happens. Nothing, once it was cancelled. */
@@ -26,7 +31,7 @@ const requestHeaders = {
 };
 
 /**
- * One streaming call of gRPC as its bytes, on the connection that all calls share. Everything that ends it without a status of
+ * One call of gRPC as its bytes, on the connection that all calls share. Everything that ends it without a status of
  * the server's is an error that tells how the connection was lost.
  */
 export class GrpcStream {
@@ -43,11 +48,21 @@ export class GrpcStream {
   #trailer: IncomingHttpHeaders | undefined;
   #failure: unknown;
 
-  constructor(target: GrpcStreamTarget, events: GrpcStreamEvents) {
+  constructor(target: GrpcStreamTarget, events: GrpcStreamEvents, deadline?: GrpcDeadline) {
     this.#target = target;
     this.#events = events;
     this.#assembler = new FrameAssembler(maxResponseBytes, events.onMessage);
-    this.#open().catch((error: unknown) => this.#end(error));
+    this.#open(deadline).catch((error: unknown) => this.#end(error));
+  }
+
+  /** Headers of the answer, as far as they have come. */
+  get header(): Headers {
+    return webHeaders(this.#header ?? {});
+  }
+
+  /** Trailers of the answer, as far as they have come. */
+  get trailer(): Headers {
+    return webHeaders(this.#trailer ?? {});
   }
 
   /** Sends whole frames. What is sent in one turn of the event loop leaves together. */
@@ -85,9 +100,10 @@ export class GrpcStream {
     if (stream !== undefined && !stream.closed) stream.close(constants.NGHTTP2_CANCEL);
   }
 
-  async #open(): Promise<void> {
+  async #open(deadline: GrpcDeadline | undefined): Promise<void> {
     const { connection, path } = this.#target;
-    const stream = await connection.request("POST", path, requestHeaders, {});
+    const headers = deadline === undefined ? requestHeaders : { ...requestHeaders, ...deadline };
+    const stream = await connection.request("POST", path, headers, {});
     // Whatever it is, its close follows.
     stream.on("error", (error) => {
       this.#failure ??= error;
@@ -111,6 +127,7 @@ export class GrpcStream {
 
   #takeHeader(header: IncomingHttpHeaders & IncomingHttpStatusHeader): void {
     this.#header = header;
+    if (isUsual(header)) return;
     try {
       const { headerError } = validateResponse(header[":status"] ?? 0, webHeaders(header));
       if (headerError !== undefined) this.#fail(headerError);
@@ -138,6 +155,7 @@ export class GrpcStream {
 
   #statusError(): unknown {
     if (this.#assembler.isInside) return new ConnectError("incomplete envelope", Code.InvalidArgument);
+    if (this.#trailer?.["grpc-status"] === "0") return undefined;
     try {
       validateTrailer(webHeaders(this.#trailer ?? this.#header ?? {}), new Headers());
       return undefined;
@@ -168,6 +186,12 @@ export class GrpcStream {
     this.#early = [];
     this.#events.onEnd(thrown);
   }
+}
+
+/** Whether the server began to answer, in the form that was asked for, and all else is in the trailers. */
+function isUsual(header: IncomingHttpHeaders & IncomingHttpStatusHeader): boolean {
+  const { ":status": status, "content-type": contentType, "grpc-status": grpcStatus } = header;
+  return status === 200 && contentType === requestHeaders["content-type"] && grpcStatus === undefined;
 }
 
 function webHeaders(headers: IncomingHttpHeaders): Headers {
