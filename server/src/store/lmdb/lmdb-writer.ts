@@ -1,6 +1,7 @@
 import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { getSystemErrorMap } from "node:util";
+import { CommitPath } from "./commit-path.js";
 import { CommitSeal } from "./commit-seal.js";
 import { DataFile } from "./data-file.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
@@ -8,7 +9,8 @@ import type { LmdbDatabase } from "./open-lmdb.js";
 /*
  * Commits, and what became of them. When a commit fails, lmdb-js rejects its promise without the cause, prints a stack, and
  * where the transaction could not even begin never settles the promise. The status is known in one place only, the call-back
- * of the native writer: that is where it is taken from. And after each commit the file is asked whether it is there.
+ * of the native writer: that is where it is taken from. A commit that the main thread makes itself throws its cause. And after
+ * each commit the file is asked whether it is there.
  */
 
 /** A row that is set, or removed where it has no value. */
@@ -34,8 +36,8 @@ const fullDiskBytes = 1_048_576;
 
 /** Says that a commit failed: what the store holds is not known to this process any more. */
 class CommitFailedError extends Error {
-  constructor(message: string) {
-    super(message);
+  constructor(message: string, cause?: unknown) {
+    super(message, { cause });
     this.name = "CommitFailedError";
   }
 }
@@ -46,6 +48,7 @@ export class LmdbWriter {
   readonly #file: DataFile;
   readonly #seal: CommitSeal;
   readonly #failed: Promise<never>;
+  readonly #path = new CommitPath();
   #lastTransaction: bigint;
   #hasFailed = false;
 
@@ -65,12 +68,24 @@ export class LmdbWriter {
   async commit(changes: readonly RowChange[]): Promise<void> {
     if (this.#hasFailed) throw new CommitFailedError(`an earlier commit to ${this.#file.path} failed`);
     try {
-      await Promise.race([this.#db.batch(() => this.#queue(changes)), this.#failed]);
+      if (this.#path.takesAtOnce(bytesOf(changes))) this.#commitAtOnce(changes);
+      else await Promise.race([this.#db.batch(() => this.#write(changes)), this.#failed]);
       this.#sealCommit();
     } catch (error) {
       this.#hasFailed = true;
       throw error;
     }
+  }
+
+  #commitAtOnce(changes: readonly RowChange[]): void {
+    const startMs = performance.now();
+    try {
+      this.#db.transactionSync(() => this.#write(changes));
+    } catch (error) {
+      const { code } = error as { readonly code?: unknown };
+      throw new CommitFailedError(this.#explain(Number(code)), error);
+    }
+    this.#path.took(performance.now() - startMs);
   }
 
   /** Waits for the commit on its way and closes the store. */
@@ -81,7 +96,7 @@ export class LmdbWriter {
     this.#file.close();
   }
 
-  #queue(changes: readonly RowChange[]): void {
+  #write(changes: readonly RowChange[]): void {
     for (const { key, value } of changes) {
       if (value === undefined) this.#db.remove(key);
       else this.#db.put(key, value);
@@ -130,4 +145,10 @@ export class LmdbWriter {
       return "";
     }
   }
+}
+
+function bytesOf(changes: readonly RowChange[]): number {
+  let bytes = 0;
+  for (const { key, value } of changes) bytes += key.byteLength + (value?.byteLength ?? 0);
+  return bytes;
 }

@@ -1,0 +1,45 @@
+import { describe, expect, test } from "@jest/globals";
+import { CommitPath } from "../../../../../server/src/store/lmdb/commit-path.js";
+
+/** How many commits in a row are not made at once, after one that took so long. */
+function pauseAfter(path: CommitPath, milliseconds: number): number {
+  path.took(milliseconds);
+  let paused = 0;
+  while (!path.takesAtOnce(100)) paused += 1;
+  return paused;
+}
+
+describe("CommitPath", () => {
+  test("takes small commits at once, and large ones never", () => {
+    const path = new CommitPath();
+    expect([100, 8_192, 8_193, 1_000_000, 100].map((bytes) => path.takesAtOnce(bytes))).toEqual([
+      true,
+      true,
+      false,
+      false,
+      true,
+    ]);
+  });
+
+  test("takes none for a while after one that took long, for twice as many each time, and up to a limit", () => {
+    const path = new CommitPath();
+    expect(pauseAfter(path, 0.2)).toBe(0);
+    expect(Array.from({ length: 9 }, () => pauseAfter(path, 4))).toEqual([
+      64, 128, 256, 512, 1_024, 2_048, 4_096, 4_096, 4_096,
+    ]);
+  });
+
+  test("begins anew once one was quick", () => {
+    const path = new CommitPath();
+    expect([pauseAfter(path, 9), pauseAfter(path, 9), pauseAfter(path, 1), pauseAfter(path, 9)]).toEqual([
+      64, 128, 0, 64,
+    ]);
+  });
+
+  test("large commits do not count as a part of the pause", () => {
+    const path = new CommitPath();
+    path.took(9);
+    for (let count = 0; count < 100; count += 1) path.takesAtOnce(1_000_000);
+    expect(pauseAfter(path, 0)).toBe(64);
+  });
+});
