@@ -83,6 +83,7 @@ export class LmdbWriter {
       this.#db.transactionSync(() => this.#write(changes));
     } catch (error) {
       const { code } = error as { readonly code?: unknown };
+      endLineOfNativeCode();
       throw new CommitFailedError(this.#explain(Number(code)), error);
     }
     this.#path.took(performance.now() - startMs);
@@ -117,8 +118,7 @@ export class LmdbWriter {
     const startWriting = native.startWriting.bind(native);
     return new Promise<never>((_resolve, reject) => {
       const onFailure = (status: number): void => {
-        // Native code may have left a line on the standard error unfinished.
-        process.stderr.write("\n");
+        endLineOfNativeCode();
         reject(new CommitFailedError(this.#explain(status)));
       };
       Object.defineProperty(native, "startWriting", {
@@ -151,4 +151,9 @@ function bytesOf(changes: readonly RowChange[]): number {
   let bytes = 0;
   for (const { key, value } of changes) bytes += key.byteLength + (value?.byteLength ?? 0);
   return bytes;
+}
+
+/** Native code may have left a line on the standard error unfinished. */
+function endLineOfNativeCode(): void {
+  process.stderr.write("\n");
 }
