@@ -24,18 +24,21 @@ export interface SeenPart {
  * server keeps back otherwise.
  */
 export class SignalView {
-  readonly #options: SignalViewOptions;
+  readonly #outgoing: CompiledTransform | undefined;
+  readonly #filter: CompiledFilter;
+  readonly #transform: CompiledTransform | undefined;
 
-  constructor(options: SignalViewOptions) {
-    this.#options = options;
+  constructor({ outgoing, filter, transform }: SignalViewOptions) {
+    this.#outgoing = outgoing;
+    this.#filter = filter;
+    this.#transform = transform;
   }
 
   /** An entry as the reader gets it; undefined when it does not match. Throws FILTER_BUDGET_EXCEEDED. */
   see(entry: LogEntry): LogEntry | undefined {
-    const { outgoing, filter, transform } = this.#options;
-    const handedOut = outgoing === undefined ? entry : outgoing.apply(entry);
-    if (!filter.matchesAll && !filter.matches(handedOut.signal)) return undefined;
-    return transform === undefined ? handedOut : transform.apply(handedOut);
+    const handedOut = this.#outgoing === undefined ? entry : this.#outgoing.apply(entry);
+    if (!this.#filter.matchesAll && !this.#filter.matches(handedOut.signal)) return undefined;
+    return this.#transform === undefined ? handedOut : this.#transform.apply(handedOut);
   }
 
   /** What of a stretch the reader gets; cut at 1 MiB, because a transform can make signals larger than they are stored. */
@@ -56,6 +59,6 @@ export class SignalView {
   }
 
   get #canGrow(): boolean {
-    return this.#options.outgoing !== undefined || this.#options.transform !== undefined;
+    return this.#outgoing !== undefined || this.#transform !== undefined;
   }
 }

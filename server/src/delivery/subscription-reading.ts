@@ -16,39 +16,31 @@ export interface ReadingRequest {
 
 /** Keeps what a subscription hands to its agent, for receipts. Observers are nobody's recipients: of theirs nothing is kept. */
 export class SubscriptionReading {
-  readonly #options: {
-    readonly session: SessionState;
-    readonly request: ReadingRequest;
-    readonly clock: Clock;
-  };
+  readonly #agentId: string;
+  readonly #clock: Clock;
   #reading: OpenReading | undefined;
 
-  constructor(options: {
-    readonly session: SessionState;
-    readonly request: ReadingRequest;
-    readonly clock: Clock;
-  }) {
-    this.#options = options;
+  constructor(agentId: string, clock: Clock) {
+    this.#agentId = agentId;
+    this.#clock = clock;
   }
 
   /** It is known where the subscription starts: after this sequence. */
-  begin(startSequence: bigint): void {
-    const { session, request, clock } = this.#options;
-    const { agentId, filterBytes: filter, includeOwn, start } = request;
-    if (agentId === "") return;
+  begin(session: SessionState, request: ReadingRequest, startSequence: bigint): void {
+    const { filterBytes: filter, includeOwn, start } = request;
+    if (this.#agentId === "") return;
     const wish = { filter, includeOwn, startSequence, isResumed: start.at === "cursor" };
-    this.#reading = session.readings.open(agentId, wish, clock.nowMs());
+    this.#reading = session.readings.open(this.#agentId, wish, this.#clock.nowMs());
   }
 
   /** Signals were taken by the reader's connection, and with them all that it wants through a sequence. */
   delivered(entries: readonly LogEntry[], throughSequence: bigint): void {
     if (this.#reading === undefined) return;
-    const { request, clock } = this.#options;
     const directed: bigint[] = [];
     for (const { facts, sequence } of entries) {
-      if (facts.recipientAgentIds.includes(request.agentId)) directed.push(sequence);
+      if (facts.recipientAgentIds.includes(this.#agentId)) directed.push(sequence);
     }
-    this.#reading.delivered(throughSequence, directed, clock.nowMs());
+    this.#reading.delivered(throughSequence, directed, this.#clock.nowMs());
   }
 
   end(): void {

@@ -47,7 +47,7 @@ export class Subscription implements OpenedSubscription, OpenSubscription, TailO
   readonly #environment: SubscriptionEnvironment;
   readonly #sink: ItemSink;
   #session: SessionState | undefined;
-  #reading: SubscriptionReading | undefined;
+  readonly #reading: SubscriptionReading;
   #reader: PumpedReader | undefined;
   #isOpen = true;
 
@@ -55,6 +55,7 @@ export class Subscription implements OpenedSubscription, OpenSubscription, TailO
     this.agentId = agentId;
     this.#environment = environment;
     this.#sink = sink;
+    this.#reading = new SubscriptionReading(agentId, environment.clock);
   }
 
   /** Begins to read; whatever fails, the sink is told. */
@@ -63,7 +64,7 @@ export class Subscription implements OpenedSubscription, OpenSubscription, TailO
     try {
       const session = await directory.pinCurrent(request.coordinationId);
       if (!this.#isOpen) return directory.unpin(session);
-      this.#enter(session, request);
+      this.#enter(session);
       await (request.named === undefined ? this.#tail(session, request) : this.#consume(session, request));
     } catch (error) {
       this.failed(error);
@@ -82,12 +83,8 @@ export class Subscription implements OpenedSubscription, OpenSubscription, TailO
     this.#environment.closed();
   }
 
-  begun(startSequence: bigint): void {
-    this.#reading?.begin(startSequence);
-  }
-
   delivered(entries: readonly LogEntry[], liveSinceMs: number | undefined): void {
-    this.#reading?.delivered(entries, this.positionSequence);
+    this.#reading.delivered(entries, this.positionSequence);
     this.#count(entries, liveSinceMs);
   }
 
@@ -103,9 +100,8 @@ export class Subscription implements OpenedSubscription, OpenSubscription, TailO
     this.#sink.fail(error);
   }
 
-  #enter(session: SessionState, request: SubscriptionRequest): void {
+  #enter(session: SessionState): void {
     this.#session = session;
-    this.#reading = new SubscriptionReading({ session, request, clock: this.#environment.clock });
     session.subscriptions.add(this);
     if (this.agentId !== "") session.activity.subscriptionOpened(this.agentId);
   }
@@ -113,7 +109,7 @@ export class Subscription implements OpenedSubscription, OpenSubscription, TailO
   #exit(session: SessionState): void {
     const { directory, clock } = this.#environment;
     session.subscriptions.delete(this);
-    this.#reading?.end();
+    this.#reading.end();
     if (this.agentId !== "") session.activity.subscriptionClosed(this.agentId);
     if (session.agents.has(this.agentId)) session.activity.note(this.agentId, clock.nowMs(), false);
     directory.unpin(session);
@@ -135,7 +131,7 @@ export class Subscription implements OpenedSubscription, OpenSubscription, TailO
       checkpointIntervalMs: request.checkpointIntervalMs,
     });
     this.#reader = tailer;
-    await tailer.begin(start);
+    await tailer.begin(start, (startSequence) => this.#reading.begin(session, request, startSequence));
   }
 
   /** As one more consumer of a named subscription. */

@@ -2,12 +2,13 @@ import { CoordinationError } from "../model/coordination-error.js";
 import type { Operation } from "../state/operation.js";
 import type { ItemSink } from "./item-sink.js";
 import type { OpenedSubscription } from "./pulled-items.js";
+import { SharedCursor } from "./shared-cursor.js";
 import { Subscription, type SubscriptionEnvironment, type SubscriptionRequest } from "./subscription.js";
 import { WakeRound } from "./wake-round.js";
 
 /** What the subscriptions work with. */
 export interface SubscriptionsOptions
-  extends Omit<SubscriptionEnvironment, "round" | "isDraining" | "whenVisible" | "closed"> {
+  extends Omit<SubscriptionEnvironment, "round" | "cursor" | "isDraining" | "whenVisible" | "closed"> {
   readonly maxSubscriptions: number;
 }
 
@@ -30,6 +31,7 @@ export class Subscriptions {
       leaseClock,
       outgoing,
       round: new WakeRound(),
+      cursor: new SharedCursor(),
       isDraining: () => this.#isDraining,
       whenVisible: (coordinationId) => directory.execute(coordinationId, nothing),
       closed: () => {

@@ -11,6 +11,7 @@ import type { ItemSink, PumpedReader } from "./item-sink.js";
 import { priorityOrder } from "./priority-order.js";
 import type { DeliveryOrder, ReadingOrder, ReadingSource, ReadPart } from "./reading-order.js";
 import { sequenceOrder } from "./sequence-order.js";
+import type { SharedCursor } from "./shared-cursor.js";
 import type { SignalView } from "./signal-view.js";
 import { checkNotRolledBack, checkRetained, type SubscriptionStart, startPositions } from "./subscription-start.js";
 import { shuttingDown, type TailItem } from "./tail-item.js";
@@ -30,6 +31,7 @@ export interface TailEnvironment {
   readonly reader: LogReader;
   readonly clock: Clock;
   readonly round: WakeRound;
+  readonly cursor: SharedCursor;
   /** Whether the server stops: a tailer, woken, then says where it is and ends with SHUTTING_DOWN. */
   readonly isDraining: () => boolean;
   /** Resolves when every signal accepted before the call is visible. */
@@ -40,8 +42,6 @@ export interface TailEnvironment {
 export interface TailOwner {
   /** Where the position is shown to others. */
   positionSequence: bigint;
-  /** Called once, when it is known where the reader starts: after this sequence. */
-  begun(startSequence: bigint): void;
   /** Called when a batch was taken by the reader's connection. */
   delivered(entries: readonly LogEntry[], liveSinceMs: number | undefined): void;
   /** Called once when the tailer has ended by itself: nothing more can come. */
@@ -133,15 +133,18 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
     return this.#environment.reader;
   }
 
-  /** Finds its place, says that it stands there, and goes on. Rejects with what is wrong with the start. */
-  async begin(start: SubscriptionStart): Promise<void> {
+  /**
+   * Finds its place, says that it stands there, and goes on; before that tells after which sequence it starts. Rejects with what
+   * is wrong with the start.
+   */
+  async begin(start: SubscriptionStart, onBegun: (startSequence: bigint) => void): Promise<void> {
     const { header } = this.session;
     const { levelCount } = orders[this.#order];
     const positions = await startPositions(start, levelCount, header, this.reader);
     if (this.#isClosed) return;
     this.#moveTo(positions);
     this.#reported = this.#position;
-    this.#owner.begun(this.#position);
+    onBegun(this.#position);
     // A reader that starts at the head, or before there is anything, has nothing to catch up with.
     if (this.#position >= (header?.headSequence ?? 0n)) this.#liveSinceMs = this.#environment.clock.monotonicMs();
     this.#sayItStands(header);
@@ -360,8 +363,8 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
   }
 
   #cursor(): string {
-    const levelSequences = this.#order === "priority" ? this.#positions : undefined;
-    const sequence = this.#position;
-    return encodeCursor({ epoch: this.#epoch, generation: this.#generation, sequence, levelSequences });
+    const [epoch, generation, sequence] = [this.#epoch, this.#generation, this.#position];
+    if (this.#order === "sequence") return this.#environment.cursor.at(epoch, generation, sequence);
+    return encodeCursor({ epoch, generation, sequence, levelSequences: this.#positions });
   }
 }

@@ -26,6 +26,13 @@ export interface CompiledFilter {
 type Test = (signal: CoordinationSignal) => boolean;
 
 const allTypesMask = maskOf(signalTypes);
+/** What most readers have: one for all of them. */
+const matchesEverything: CompiledFilter = {
+  typeMask: allTypesMask,
+  matchesAll: true,
+  beforeTimeMs: undefined,
+  matches: () => true,
+};
 const nanosPerMillisecond = 1_000_000;
 const nanosPerSecond = 1_000_000_000;
 // The years 1 and 9999: what google.protobuf.Timestamp can say.
@@ -45,11 +52,12 @@ export function compileSignalFilter(
 ): CompiledFilter {
   const tests = filter === undefined ? [] : testsOf(filter, expressions);
   const [first] = tests;
+  if (filter === undefined || first === undefined) return matchesEverything;
   return {
     typeMask: typeMaskOf(filter),
-    matchesAll: first === undefined,
-    beforeTimeMs: filter?.beforeTime === undefined ? undefined : ceilingMs(filter.beforeTime),
-    matches: tests.length === 1 && first !== undefined ? first : (signal) => tests.every((test) => test(signal)),
+    matchesAll: false,
+    beforeTimeMs: filter.beforeTime === undefined ? undefined : ceilingMs(filter.beforeTime),
+    matches: tests.length === 1 ? first : (signal) => tests.every((test) => test(signal)),
   };
 }
 
@@ -66,8 +74,8 @@ function testsOf(filter: SignalFilter, expressions: FilterExpressionCompiler | u
   return parts.filter((test) => test !== undefined);
 }
 
-function typeMaskOf(filter: SignalFilter | undefined): number {
-  return filter === undefined || filter.signalTypes.length === 0 ? allTypesMask : maskOf(filter.signalTypes);
+function typeMaskOf(filter: SignalFilter): number {
+  return filter.signalTypes.length === 0 ? allTypesMask : maskOf(filter.signalTypes);
 }
 
 function typeTest({ signalTypes: wanted }: SignalFilter): Test | undefined {

@@ -24,7 +24,15 @@ export function writeSmallVarint(bytes: Uint8Array, start: number, value: number
   return offset;
 }
 
-/** How many bytes a safe integer takes. */
+/** How many bytes a number takes. */
+export function varintBytes(value: bigint): number {
+  let count = 0;
+  let rest = value;
+  for (; rest > maxNumber; rest >>= 7n) count += 1;
+  return count + smallVarintBytes(Number(rest));
+}
+
+/** As `varintBytes`, for a safe integer. */
 export function smallVarintBytes(value: number): number {
   let count = 1;
   for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 0x80)) count += 1;

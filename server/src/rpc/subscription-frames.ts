@@ -1,13 +1,12 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { SubscribeResponseSchema } from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { TailItem } from "../delivery/tail-item.js";
+import { batchFrame, type PlainBatch } from "./batch-frame.js";
 import { subscribeResponse } from "./encoded-response.js";
 import { grpcFrame } from "./grpc-frame.js";
 
-type Batch = Extract<TailItem, { kind: "batch" }>;
-
 interface EncodedBatch {
-  readonly batch: Batch;
+  readonly batch: PlainBatch;
   readonly frame: Uint8Array;
 }
 
@@ -25,22 +24,22 @@ export class SubscriptionFrames {
   /** An item in its frame. */
   frameOf(item: TailItem): Uint8Array {
     // What has to be acknowledged is one reader's alone.
-    if (item.kind !== "batch" || item.deliveries !== undefined) return encode(item);
+    if (!isPlainBatch(item)) return grpcFrame(toBinary(SubscribeResponseSchema, subscribeResponse(item, true)));
     const known = this.#remembered.find(({ batch }) => isSame(batch, item));
     if (known !== undefined) return known.frame;
-    const frame = encode(item);
+    const frame = batchFrame(item);
     this.#remembered[this.#next] = { batch: item, frame };
     this.#next = (this.#next + 1) % maxRememberedBatches;
     return frame;
   }
 }
 
-function encode(item: TailItem): Uint8Array {
-  return grpcFrame(toBinary(SubscribeResponseSchema, subscribeResponse(item, true)));
+function isPlainBatch(item: TailItem): item is PlainBatch {
+  return item.kind === "batch" && item.deliveries === undefined;
 }
 
 /** Signals are compared by identity: two coordinations never share one, nor do two lives of one coordination. */
-function isSame(one: Batch, other: Batch): boolean {
+function isSame(one: PlainBatch, other: PlainBatch): boolean {
   return (
     one.afterSequence === other.afterSequence &&
     one.throughSequence === other.throughSequence &&

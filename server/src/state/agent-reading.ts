@@ -31,6 +31,7 @@ const maxStretches = 16;
 const maxTimes = 32;
 const maxDirected = 256;
 
+/** What one subscription, or a chain of resumed ones, was handed. */
 interface Stretch {
   readonly filter: string | undefined;
   readonly includeOwn: boolean;
@@ -39,13 +40,6 @@ interface Stretch {
   times: (readonly [sequence: bigint, timeMs: number])[];
   /** A subscription goes on with it now. */
   isOpen: boolean;
-}
-
-/** One subscription's part in what its agent was handed. */
-export interface OpenReading {
-  /** Notes that everything through a sequence was handed over that it asked for, with these signals that name the agent. */
-  delivered(throughSequence: bigint, directed: readonly bigint[], nowMs: number): void;
-  close(): void;
 }
 
 /**
@@ -67,15 +61,11 @@ export class AgentReading {
     this.#directed = record.directed.map(([sequence, timeMs]) => [BigInt(sequence), timeMs] as const);
   }
 
-  open(wish: StretchWish, nowMs: number): OpenReading {
+  /** Takes part in what the agent is handed; `onChange` is called whenever something was. */
+  open(wish: StretchWish, nowMs: number, onChange: () => void = ignore): OpenReading {
     const stretch = this.#resumed(wish, nowMs) ?? this.#begun(wish);
     stretch.isOpen = true;
-    return {
-      delivered: (throughSequence, directed, timeMs) => this.#note(stretch, { throughSequence, directed, timeMs }),
-      close: () => {
-        stretch.isOpen = false;
-      },
-    };
+    return new OpenReading(this, stretch, onChange);
   }
 
   toRecord(): ReadingRecord {
@@ -121,17 +111,34 @@ export class AgentReading {
     return stretch;
   }
 
-  #note(
-    stretch: Stretch,
-    {
-      throughSequence,
-      directed,
-      timeMs,
-    }: { readonly throughSequence: bigint; readonly directed: readonly bigint[]; readonly timeMs: number },
-  ): void {
-    if (throughSequence > stretch.through) passThrough(stretch, throughSequence, timeMs);
+  /** Notes that signals that name the agent were handed over. */
+  noteDirected(directed: readonly bigint[], timeMs: number): void {
     for (const sequence of directed) this.#directed.push([sequence, timeMs]);
     if (this.#directed.length > 2 * maxDirected) this.#directed = this.#directed.slice(-maxDirected);
+  }
+}
+
+/** One subscription's part in what its agent was handed. */
+export class OpenReading {
+  readonly #reading: AgentReading;
+  readonly #stretch: Stretch;
+  readonly #onChange: () => void;
+
+  constructor(reading: AgentReading, stretch: Stretch, onChange: () => void) {
+    this.#reading = reading;
+    this.#stretch = stretch;
+    this.#onChange = onChange;
+  }
+
+  /** Notes that everything through a sequence was handed over that it asked for, with these signals that name the agent. */
+  delivered(throughSequence: bigint, directed: readonly bigint[], nowMs: number): void {
+    if (throughSequence > this.#stretch.through) passThrough(this.#stretch, throughSequence, nowMs);
+    this.#reading.noteDirected(directed, nowMs);
+    this.#onChange();
+  }
+
+  close(): void {
+    this.#stretch.isOpen = false;
   }
 }
 
@@ -143,3 +150,5 @@ function passThrough(stretch: Stretch, throughSequence: bigint, timeMs: number):
   const recent = stretch.times.length - maxTimes / 2;
   stretch.times = stretch.times.filter((_, index) => index >= recent || index % 2 === 1);
 }
+
+function ignore(): void {}

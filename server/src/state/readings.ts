@@ -35,15 +35,8 @@ export class Readings {
     if (known === undefined && this.#own.size >= maxReadingAgents) return undefined;
     const reading = known ?? new AgentReading();
     this.#own.set(agentId, reading);
-    const open = reading.open(wish, nowMs);
     this.#dirty.add(agentId);
-    return {
-      ...open,
-      delivered: (...delivered) => {
-        open.delivered(...delivered);
-        this.#dirty.add(agentId);
-      },
-    };
+    return reading.open(wish, nowMs, () => this.#dirty.add(agentId));
   }
 
   /** What an agent was handed, by all servers, as far as it is known here. */

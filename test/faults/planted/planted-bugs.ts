@@ -101,8 +101,8 @@ function takeSequenceTwice(): void {
 function trimPastReader(): void {
   const inReader = new AsyncLocalStorage<boolean>();
   const { begin, pump } = Tailer.prototype;
-  Tailer.prototype.begin = function (start) {
-    return inReader.run(true, () => begin.call(this, start));
+  Tailer.prototype.begin = function (...start) {
+    return inReader.run(true, () => begin.apply(this, start));
   };
   Tailer.prototype.pump = function () {
     inReader.run(true, () => pump.call(this));

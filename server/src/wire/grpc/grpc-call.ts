@@ -1,6 +1,8 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { FrameCall, FrameStream } from "../../rpc/frame-method.js";
+import type { CallTable } from "../call-table.js";
+import type { Connection } from "../connection.js";
 import { clientIsGone, requestTimeout } from "../end-of-call.js";
 import type { PortLimits } from "../port-limits.js";
 import type { StalledResponse } from "../port-observer.js";
@@ -17,6 +19,12 @@ export interface GrpcCallOptions {
   readonly isRequestStream: boolean;
   /** When the request's headers arrived, of the clock that `check` is told. */
   readonly startedMs: number;
+  readonly connection: Connection;
+}
+
+/** What all calls of a port share. */
+export interface GrpcCallEnvironment extends GrpcEnvironment {
+  readonly calls: CallTable;
 }
 
 /**
@@ -27,8 +35,9 @@ export class GrpcCall implements WatchedCall, FrameCall, RequestOwner {
   readonly request: GrpcRequest;
   readonly response: GrpcResponse;
   readonly path: string;
-  readonly #environment: GrpcEnvironment;
+  readonly #environment: GrpcCallEnvironment;
   readonly #stream: ServerHttp2Stream;
+  readonly #connection: Connection;
   readonly #isRequestStream: boolean;
   readonly #startedMs: number;
   #onRequestChange = ignore;
@@ -37,9 +46,11 @@ export class GrpcCall implements WatchedCall, FrameCall, RequestOwner {
   #abortReason: ConnectError | undefined;
   #stalledMs: number | undefined;
 
-  constructor(environment: GrpcEnvironment, { stream, headers, isRequestStream, startedMs }: GrpcCallOptions) {
+  constructor(environment: GrpcCallEnvironment, options: GrpcCallOptions) {
+    const { stream, headers, isRequestStream, startedMs } = options;
     this.#environment = environment;
     this.#stream = stream;
+    this.#connection = options.connection;
     this.#isRequestStream = isRequestStream;
     this.#startedMs = startedMs;
     this.path = headers[":path"] ?? "";
@@ -103,6 +114,7 @@ export class GrpcCall implements WatchedCall, FrameCall, RequestOwner {
     if (!this.response.isFinished) this.#abortWith(clientIsGone(this.#stalledMs).toConnectError());
     this.response.markClosed();
     this.#end();
+    this.#environment.calls.remove(this, this.#connection);
   }
 
   /** Over HTTP/2 a GOAWAY says it for the whole connection. */

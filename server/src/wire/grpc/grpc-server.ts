@@ -3,30 +3,20 @@
  * library between that and a service, costs more than most calls: see docs/adr/0008-lean-grpc-path.md.
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import type { CallTable } from "../call-table.js";
-import type { Connection } from "../connection.js";
-import { GrpcCall } from "./grpc-call.js";
+import { GrpcCall, type GrpcCallEnvironment } from "./grpc-call.js";
 import type { GrpcMethods } from "./grpc-method.js";
-import type { GrpcEnvironment } from "./grpc-request.js";
 import { type ServeOptions, serveMethod } from "./serve-method.js";
 
 /** What the gRPC server needs. */
-export interface GrpcServerOptions extends ServeOptions, GrpcEnvironment {
+export interface GrpcServerOptions extends ServeOptions, GrpcCallEnvironment {
   readonly methods: GrpcMethods;
-  readonly calls: CallTable;
 }
 
 /** The call of a stream is kept on it, so that all streams share their listeners. */
 const callOf = Symbol("call");
 
 interface CallStream extends ServerHttp2Stream {
-  [callOf]?: OpenStream;
-}
-
-interface OpenStream {
-  readonly call: GrpcCall;
-  readonly connection: Connection;
-  readonly calls: CallTable;
+  [callOf]?: GrpcCall;
 }
 
 /** Serves calls of gRPC in its binary form over HTTP/2. */
@@ -47,9 +37,9 @@ export class GrpcServer {
     const connection = calls.admit(stream);
     if (connection === undefined) return true;
     const isRequestStream = spec.kind === "client_streaming" || spec.kind === "bidi_streaming";
-    const call = new GrpcCall(this.#options, { stream, headers, isRequestStream, startedMs: calls.nowMs });
+    const call = new GrpcCall(this.#options, { stream, headers, isRequestStream, startedMs: calls.nowMs, connection });
     calls.add(call, connection);
-    stream[callOf] = { call, connection, calls };
+    stream[callOf] = call;
     stream.on("wantTrailers", onWantTrailers);
     stream.on("drain", onDrain);
     stream.on("close", onClose);
@@ -68,26 +58,23 @@ function isPlainCall(headers: IncomingHttpHeaders): boolean {
 }
 
 function onData(this: CallStream, piece: Buffer): void {
-  this[callOf]?.call.request.push(piece);
+  this[callOf]?.request.push(piece);
 }
 
 function onEnd(this: CallStream): void {
-  this[callOf]?.call.request.end();
+  this[callOf]?.request.end();
 }
 
 function onDrain(this: CallStream): void {
-  this[callOf]?.call.response.flush();
+  this[callOf]?.response.flush();
 }
 
 function onWantTrailers(this: CallStream): void {
-  this[callOf]?.call.response.sendTrailers();
+  this[callOf]?.response.sendTrailers();
 }
 
 function onClose(this: CallStream): void {
-  const open = this[callOf];
-  if (open === undefined) return;
-  open.call.closed();
-  open.calls.remove(open.call, open.connection);
+  this[callOf]?.closed();
 }
 
 function ignore(): void {}
