@@ -1,3 +1,4 @@
+import type { HashSeed } from "../request-hash.js";
 import type { CommitPart, CoordinationChange, JournalChange, JournalKind } from "../signal-store.js";
 import { type StoredHeader, sealHeader } from "./header-row.js";
 import {
@@ -20,7 +21,6 @@ import {
 import type { RowChange } from "./lmdb-writer.js";
 import { chunksOf, LogChunk, sealChunk } from "./log-chunk.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
-import type { HashSeed } from "./request-hash.js";
 import { RequestRow, type RequestRun, sealRequests } from "./request-row.js";
 import { RowBatch } from "./row-batch.js";
 

@@ -16,13 +16,13 @@ import {
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { getSystemErrorName } from "node:util";
+import { seedBytes } from "../request-hash.js";
 import { countKey, ordinalKey, schemaKey, seedKey } from "./commit-rows.js";
 import { sealFileName } from "./commit-seal.js";
 import { emptyDataFile } from "./data-file.js";
 import { schemaVersion, seal, sealOrdinal } from "./lmdb-records.js";
 import { LmdbWriter } from "./lmdb-writer.js";
 import { dataFileName, mapBytes, openLmdb } from "./open-lmdb.js";
-import { seedBytes } from "./request-hash.js";
 
 const unfinishedName = `${dataFileName}.new`;
 

@@ -1,6 +1,7 @@
 import type { LogEntry } from "../../model/log-entry.js";
 import type { InspectionFindings } from "../inspection-findings.js";
 import { nextSequence } from "../next-sequence.js";
+import { type HashSeed, requestHash, seedFromBytes } from "../request-hash.js";
 import type { InspectedCoordination, InspectionReport } from "../store-maintenance.js";
 import { type StoredHeader, unsealHeader } from "./header-row.js";
 import {
@@ -21,7 +22,6 @@ import {
 } from "./lmdb-records.js";
 import { LogChunk } from "./log-chunk.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
-import { type HashSeed, requestHash, seedFromBytes } from "./request-hash.js";
 import { RequestRow } from "./request-row.js";
 
 interface Tally {

@@ -1,6 +1,8 @@
 import { dirname, join } from "node:path";
 import { CoordinationError } from "../../model/coordination-error.js";
 import type { LogEntry } from "../../model/log-entry.js";
+import { LogPage } from "../log-page.js";
+import { seedFromBytes } from "../request-hash.js";
 import type {
   CommitOutcome,
   CommitPart,
@@ -36,7 +38,6 @@ import {
 import { LmdbWriter } from "./lmdb-writer.js";
 import { LogChunk } from "./log-chunk.js";
 import { dataFileName, type LmdbDatabase, openLmdb } from "./open-lmdb.js";
-import { seedFromBytes } from "./request-hash.js";
 import { RequestIndex } from "./request-index.js";
 import { requestsPerRow } from "./request-row.js";
 import { upgradeLmdb } from "./upgrade-lmdb.js";
@@ -332,26 +333,6 @@ class LmdbSignalStore implements SignalStore {
 
   #rows(prefix: Buffer): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array }> {
     return this.#db.getRange({ start: prefix, end: prefixEnd(prefix) });
-  }
-}
-
-/** Entries of a read until it is as large as it may be. */
-class LogPage {
-  readonly entries: LogEntry[] = [];
-  readonly #range: LogRange;
-  #bytes = 0;
-
-  constructor(range: LogRange) {
-    this.#range = range;
-  }
-
-  /** Answers whether the entry was taken. */
-  add(entry: LogEntry): boolean {
-    this.#bytes += entry.bytes.length;
-    const isFull = this.entries.length >= this.#range.maxEntries || this.#bytes > this.#range.maxBytes;
-    if (isFull && this.entries.length > 0) return false;
-    this.entries.push(entry);
-    return true;
   }
 }
 

@@ -1,6 +1,6 @@
 import { LogEntry } from "../../model/log-entry.js";
+import { type HashSeed, requestHash } from "../request-hash.js";
 import { corruptRow, sealedRow, sequenceFromLogKey, unseal } from "./lmdb-records.js";
-import { type HashSeed, requestHash } from "./request-hash.js";
 
 /*
  * Entries of one commit, in one row: a row of its own for each of them took several times as long. The key's sequence is the

@@ -1,12 +1,12 @@
 import { CoordinationError } from "../../model/coordination-error.js";
 import { nextSequence } from "../next-sequence.js";
+import { RequestTable } from "../request-table.js";
 import type { CoordinationHeader } from "../signal-store.js";
 import type { StoredHeader } from "./header-row.js";
 import { headerKey, logKey, requestsBounds } from "./lmdb-records.js";
 import { LogChunk } from "./log-chunk.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
 import { RequestRow } from "./request-row.js";
-import { RequestTable } from "./request-table.js";
 
 /** The requests of one log, in memory. */
 export interface LogRequests {

@@ -1,14 +1,14 @@
 import { CoordinationError } from "../../model/coordination-error.js";
 import type { LogEntry } from "../../model/log-entry.js";
+import { type HashSeed, requestHash } from "../request-hash.js";
+import { RequestTable } from "../request-table.js";
 import type { RequestChange } from "./commit-rows.js";
 import type { StoredHeader } from "./header-row.js";
 import { headerKey, logKey } from "./lmdb-records.js";
 import { LogChunk } from "./log-chunk.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
 import { type LogRequests, readRequests } from "./read-requests.js";
-import { type HashSeed, requestHash } from "./request-hash.js";
 import type { RequestRun } from "./request-row.js";
-import { RequestTable } from "./request-table.js";
 import { unwrittenRequests } from "./unwritten-requests.js";
 
 /*

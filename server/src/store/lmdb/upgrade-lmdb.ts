@@ -2,6 +2,7 @@ import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LogEntry } from "../../model/log-entry.js";
 import { type CoordinationHeaderJson, headerFromJson } from "../header-json.js";
+import { type HashSeed, seedFromBytes } from "../request-hash.js";
 import { countKey, ordinalKey, schemaKey, seedKey } from "./commit-rows.js";
 import { sealFileName } from "./commit-seal.js";
 import { createLmdb, syncDirectory } from "./create-lmdb.js";
@@ -23,7 +24,6 @@ import {
 import { LmdbWriter, type RowChange } from "./lmdb-writer.js";
 import { chunksOf, sealChunk } from "./log-chunk.js";
 import { dataFileName, type LmdbDatabase, openLmdb } from "./open-lmdb.js";
-import { type HashSeed, seedFromBytes } from "./request-hash.js";
 
 /*
  * From older layouts to this one. Layout 3 had all but the rows of requests, which a server that does not know them would not

@@ -1,4 +1,7 @@
+import { randomBytes } from "node:crypto";
 import type { LogEntry } from "../../model/log-entry.js";
+import { type HashSeed, requestHash, seedBytes, seedFromBytes } from "../request-hash.js";
+import { RequestTable } from "../request-table.js";
 import {
   type CommitOutcome,
   type CommitPart,
@@ -12,18 +15,15 @@ import {
   type SignalStore,
   type StoredCoordination,
 } from "../signal-store.js";
+import { PackedLog } from "./packed-log.js";
+import { type KeyedValue, RecordTable } from "./record-table.js";
 
 interface MemoryCoordination {
   header: CoordinationHeader;
-  /** Entries in sequence order; those before `firstIndex` are trimmed and wait for the next compaction. */
-  entries: LogEntry[];
-  firstIndex: number;
-  readonly records: Map<JournalKind, Map<string, JournalRecord>>;
-  readonly requests: Map<string, LogEntry>;
+  readonly log: PackedLog;
+  readonly requests: RequestTable;
+  readonly records: Map<JournalKind, RecordTable>;
 }
-
-// Compacting in steps of this many keeps the cost of trimming constant per entry.
-const compactionEntries = 1024;
 
 /** A store that lasts as long as the process: for tests, trials and workflows that may be lost. */
 export class MemorySignalStore implements SignalStore {
@@ -32,6 +32,12 @@ export class MemorySignalStore implements SignalStore {
   readonly failureIsFatal = false;
   readonly shared = undefined;
   readonly #coordinations = new Map<string, MemoryCoordination>();
+  readonly #seed: HashSeed;
+
+  /** `seed` keys the hashes of requests; random unless a test wants to know which are the same. */
+  constructor(seed: HashSeed = seedFromBytes(randomBytes(seedBytes))) {
+    this.#seed = seed;
+  }
 
   async commit(parts: readonly CommitPart[]): Promise<readonly CommitOutcome[]> {
     return parts.map((part) => {
@@ -44,50 +50,21 @@ export class MemorySignalStore implements SignalStore {
   async load(coordinationId: string): Promise<StoredCoordination | undefined> {
     const found = this.#coordinations.get(coordinationId);
     if (found === undefined) return undefined;
-    return {
-      header: found.header,
-      records: residentKinds.flatMap((kind) => [...(found.records.get(kind)?.values() ?? [])]),
-    };
+    const records = residentKinds.flatMap((kind) => recordsOf(kind, found.records.get(kind)?.entries() ?? []));
+    return { header: found.header, records };
   }
 
   async readJournal(range: JournalRange): Promise<readonly JournalRecord[]> {
-    const records = this.#find(range.coordinationId, range.epoch)?.records.get(range.kind);
-    const { fromKey, descending = false } = range;
-    const isInRange = (key: string): boolean =>
-      fromKey === undefined || (descending ? compareKeys(key, fromKey) < 0 : compareKeys(key, fromKey) > 0);
-    const found = [...(records?.values() ?? [])].filter(({ key }) => isInRange(key));
-    found.sort((a, b) => (descending ? compareKeys(b.key, a.key) : compareKeys(a.key, b.key)));
-    return found.slice(0, range.limit);
+    const { coordinationId, epoch, kind } = range;
+    return recordsOf(kind, this.#find(coordinationId, epoch)?.records.get(kind)?.read(range) ?? []);
   }
 
   async readForward(range: LogRange): Promise<readonly LogEntry[]> {
-    const found = this.#find(range.coordinationId, range.epoch);
-    if (found === undefined) return [];
-    const read: LogEntry[] = [];
-    let bytes = 0;
-    for (let index = indexAfter(found, range.fromSequence); index < found.entries.length; index++) {
-      const entry = found.entries[index];
-      if (entry === undefined || read.length === range.maxEntries) break;
-      bytes += entry.bytes.length;
-      if (read.length > 0 && bytes > range.maxBytes) break;
-      read.push(entry);
-    }
-    return read;
+    return this.#find(range.coordinationId, range.epoch)?.log.readForward(range) ?? [];
   }
 
   async readBackward(range: LogRange): Promise<readonly LogEntry[]> {
-    const found = this.#find(range.coordinationId, range.epoch);
-    if (found === undefined) return [];
-    const read: LogEntry[] = [];
-    let bytes = 0;
-    for (let index = indexAfter(found, range.fromSequence - 1n) - 1; index >= found.firstIndex; index--) {
-      const entry = found.entries[index];
-      if (entry === undefined || read.length === range.maxEntries) break;
-      bytes += entry.bytes.length;
-      if (read.length > 0 && bytes > range.maxBytes) break;
-      read.push(entry);
-    }
-    return read;
+    return this.#find(range.coordinationId, range.epoch)?.log.readBackward(range) ?? [];
   }
 
   async findRequests(
@@ -96,7 +73,7 @@ export class MemorySignalStore implements SignalStore {
     keys: readonly string[],
   ): Promise<readonly (LogEntry | undefined)[]> {
     const found = this.#find(coordinationId, epoch);
-    return keys.map((key) => found?.requests.get(key));
+    return keys.map((key) => found && this.#findRequest(found, key));
   }
 
   async list(afterId: string, limit: number): Promise<readonly CoordinationHeader[]> {
@@ -117,79 +94,52 @@ export class MemorySignalStore implements SignalStore {
     return found?.header.epoch === epoch ? found : undefined;
   }
 
+  /** The newest entry that a request made: what the table finds is only a hash. */
+  #findRequest({ log, requests }: MemoryCoordination, requestKey: string): LogEntry | undefined {
+    for (const sequence of requests.find(requestHash(this.#seed, requestKey))) {
+      const entry = log.entryAt(BigInt(sequence));
+      if (entry?.requestKey === requestKey) return entry;
+    }
+    return undefined;
+  }
+
   #write(part: CoordinationChange): void {
-    const { header } = part;
+    const { header, removeAfterSequence } = part;
     let target = this.#find(header.coordinationId, header.epoch);
     if (target === undefined) {
-      target = { header, entries: [], firstIndex: 0, records: new Map(), requests: new Map() };
+      target = { header, log: new PackedLog(), requests: new RequestTable(1), records: new Map() };
       this.#coordinations.set(header.coordinationId, target);
     }
     target.header = header;
-    if (part.removeAfterSequence !== undefined) removeAfter(target, part.removeAfterSequence);
+    const { log, requests } = target;
+    if (removeAfterSequence !== undefined) {
+      log.removeAfter(removeAfterSequence);
+      requests.removeAfter(Number(removeAfterSequence));
+    }
     for (const entry of part.entries) {
-      target.entries.push(entry);
-      if (entry.requestKey !== undefined) target.requests.set(entry.requestKey, entry);
+      const { sequence, requestKey } = entry;
+      log.append(entry);
+      if (requestKey !== undefined) requests.add(Number(sequence), requestHash(this.#seed, requestKey));
     }
-    for (const { kind, key, value } of part.records) {
-      const ofKind = target.records.get(kind) ?? new Map<string, JournalRecord>();
-      target.records.set(kind, ofKind);
-      if (value === undefined) ofKind.delete(key);
-      else ofKind.set(key, { kind, key, value });
-    }
-    if (part.trimRecords !== undefined) trimRecords(target, part.trimRecords);
-    trim(target);
+    log.removeThrough(header.trimmedThroughSequence);
+    requests.removeThrough(Number(header.trimmedThroughSequence));
+    changeRecords(target, part);
   }
 }
 
-function trimRecords(
+function changeRecords(
   { records }: MemoryCoordination,
-  { kind, beforeKey }: NonNullable<CoordinationChange["trimRecords"]>,
+  { records: changes, trimRecords }: Pick<CoordinationChange, "records" | "trimRecords">,
 ): void {
-  const ofKind = records.get(kind);
-  for (const key of ofKind?.keys() ?? []) {
-    if (compareKeys(key, beforeKey) < 0) ofKind?.delete(key);
+  for (const { kind, key, value } of changes) {
+    const table = records.get(kind) ?? new RecordTable();
+    records.set(kind, table);
+    if (value === undefined) table.delete(key);
+    else table.set(key, value);
   }
+  if (trimRecords !== undefined) records.get(trimRecords.kind)?.removeBefore(trimRecords.beforeKey);
 }
 
-function removeAfter(target: MemoryCoordination, sequence: bigint): void {
-  for (const entry of target.entries.splice(indexAfter(target, sequence))) forgetRequest(target, entry);
-}
-
-function forgetRequest({ requests }: MemoryCoordination, entry: LogEntry): void {
-  const name = entry.requestKey;
-  if (name === undefined) return;
-  // A request sent again after its signal left the history belongs to the newer entry.
-  if (requests.get(name) === entry) requests.delete(name);
-}
-
-/** Keys in the order of their bytes, as other stores have them. */
-function compareKeys(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
-}
-
-function trim(target: MemoryCoordination): void {
-  const { entries, header } = target;
-  while (target.firstIndex < entries.length) {
-    const entry = entries[target.firstIndex];
-    if (entry === undefined || entry.sequence > header.trimmedThroughSequence) break;
-    forgetRequest(target, entry);
-    target.firstIndex += 1;
-  }
-  if (target.firstIndex >= compactionEntries && target.firstIndex * 2 >= entries.length) {
-    entries.splice(0, target.firstIndex);
-    target.firstIndex = 0;
-  }
-}
-
-/** The index of the first entry after a sequence. */
-function indexAfter(found: MemoryCoordination, sequence: bigint): number {
-  let low = found.firstIndex;
-  let high = found.entries.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const entry = found.entries[middle];
-    if (entry !== undefined && entry.sequence <= sequence) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+function recordsOf(kind: JournalKind, found: Iterable<KeyedValue>): JournalRecord[] {
+  return Array.from(found, ([key, value]) => ({ kind, key, value }));
 }

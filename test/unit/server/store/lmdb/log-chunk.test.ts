@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { LogEntry } from "../../../../../server/src/model/log-entry.js";
 import { logKey, seal } from "../../../../../server/src/store/lmdb/lmdb-records.js";
 import { chunksOf, LogChunk, sealChunk } from "../../../../../server/src/store/lmdb/log-chunk.js";
-import { type HashSeed, requestHash } from "../../../../../server/src/store/lmdb/request-hash.js";
+import { type HashSeed, requestHash } from "../../../../../server/src/store/request-hash.js";
 import { entryAt } from "../../../../support/log-entries.js";
 
 const seed: HashSeed = [1, 2];

@@ -4,8 +4,8 @@ import { createLmdb } from "../../../../../server/src/store/lmdb/create-lmdb.js"
 import { logKey, noCounts } from "../../../../../server/src/store/lmdb/lmdb-records.js";
 import { chunksOf, sealChunk } from "../../../../../server/src/store/lmdb/log-chunk.js";
 import { dataFileName, type LmdbDatabase, openLmdb } from "../../../../../server/src/store/lmdb/open-lmdb.js";
-import type { HashSeed } from "../../../../../server/src/store/lmdb/request-hash.js";
 import { RequestIndex } from "../../../../../server/src/store/lmdb/request-index.js";
+import type { HashSeed } from "../../../../../server/src/store/request-hash.js";
 import type { CoordinationHeader } from "../../../../../server/src/store/signal-store.js";
 import { entryAt, headerOf } from "../../../../support/log-entries.js";
 import { temporaryDirectory } from "../../../../support/temporary-directory.js";

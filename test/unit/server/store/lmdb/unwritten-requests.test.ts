@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { RequestTable } from "../../../../../server/src/store/lmdb/request-table.js";
 import { unwrittenRequests } from "../../../../../server/src/store/lmdb/unwritten-requests.js";
+import { RequestTable } from "../../../../../server/src/store/request-table.js";
 import type { RemovedRange } from "../../../../../server/src/store/signal-store.js";
 import { headerOf } from "../../../../support/log-entries.js";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { requestHash, seedFromBytes } from "../../../../../server/src/store/lmdb/request-hash.js";
+import { requestHash, seedFromBytes } from "../../../../server/src/store/request-hash.js";
 
 const seed = seedFromBytes(Buffer.from("0001020304050607", "hex"));
 

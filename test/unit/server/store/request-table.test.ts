@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { RequestTable } from "../../../../../server/src/store/lmdb/request-table.js";
+import { RequestTable } from "../../../../server/src/store/request-table.js";
 
 describe("RequestTable", () => {
   test("finds what was added by its hash, the newest first", () => {
