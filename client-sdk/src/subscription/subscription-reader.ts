@@ -57,19 +57,18 @@ export class SubscriptionReader {
   /** Reads until the subscription stands. */
   async open(): Promise<void> {
     while (!this.#everConnected) {
-      const arrival = await this.#readOrReconnect();
+      const arrival = await this.#readUntil(isAnything);
       if (arrival === "end") return;
       if (arrival !== "subscribed") throw notSubscribed(arrival);
     }
   }
 
   /**
-   * Reads until there is a batch with signals, which must then be taken; resolves with false at the end. The batch read before
+   * Reads until there is a batch with signals, which must then be taken; resolves with another arrival at the end. The batch read before
    * must be handed out by then.
    */
-  async read(): Promise<boolean> {
-    while ((await this.#readOrReconnect()) !== "end") if (this.#batch !== undefined) return true;
-    return false;
+  read(): Promise<Arrival> {
+    return this.#readUntil(this.#hasBatch);
   }
 
   /** Takes the batch that was read, once. */
@@ -85,17 +84,25 @@ export class SubscriptionReader {
     this.#stream = undefined;
   }
 
-  // Unknown kinds of items pass by: what they might hide shows in the ranges.
-  async #readOrReconnect(): Promise<Arrival> {
+  readonly #hasBatch = (): boolean => this.#batch !== undefined;
+
+  /** Reads, over new streams where one is lost, until what has come will do, or the end. One function, as `SubscriptionStream.arrived`. */
+  async #readUntil(isEnough: () => boolean): Promise<Arrival> {
     for (;;) {
       try {
         const stream = this.#openStream();
-        if (!(await stream.arrived())) return "end";
-        return this.#accept(stream.take(), stream.baseUrl);
+        if (!(await stream.arrived())) {
+          stream.ended();
+          return "end";
+        }
+        // Unknown kinds of items pass by: what they might hide shows in the ranges.
+        const arrival = this.#accept(stream.take(), stream.baseUrl);
+        if (isEnough()) return arrival;
       } catch (thrown) {
+        const { signal } = this.#options;
         const baseUrl = this.#stream?.baseUrl;
         this.close();
-        await this.#waitToReconnect(errorFromConnect(thrown), baseUrl);
+        await this.#waitToReconnect(signal.aborted ? cancelledError(signal) : errorFromConnect(thrown), baseUrl);
       }
     }
   }
@@ -166,6 +173,10 @@ export class SubscriptionReader {
     emit({ type: "reconnecting", error, attempt: this.#attempts, delayMs, baseUrl });
     if (delayMs > 0) await sleep(clock, delayMs, signal);
   }
+}
+
+function isAnything(): boolean {
+  return true;
 }
 
 function notSubscribed(arrival: Arrival): InternalError {

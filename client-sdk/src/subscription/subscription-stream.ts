@@ -2,7 +2,6 @@ import type { Client } from "@connectrpc/connect";
 import type { SignalService, SubscribeRequest } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { cancelledError } from "../calls/caller.js";
 import { UnavailableError } from "../errors/coordination-client-error.js";
-import { errorFromConnect } from "../errors/error-from-connect.js";
 import type { Clock } from "../time/clock.js";
 import { requestRoute } from "../transport/call-route.js";
 import type { ItemStream, SignalStreams, SubscriptionItem } from "../transport/signal-streams.js";
@@ -50,22 +49,23 @@ export class SubscriptionStream {
 
   /**
    * Waits for the next item, which must then be taken; resolves with false when the server has ended the stream well. Rejects
-   * with a CoordinationClientError.
+   * with what ended it otherwise.
    */
-  async arrived(): Promise<boolean> {
+  arrived(): Promise<boolean> {
     this.#silence.begin();
-    try {
-      return await this.#items.arrived();
-    } catch (thrown) {
-      throw this.#signal.aborted ? cancelledError(this.#signal) : errorFromConnect(thrown);
-    } finally {
-      this.#silence.end();
-    }
+    // No async function: while a subscription waits, and most do most of the time, all it awaits is kept.
+    return this.#items.arrived();
   }
 
   /** Takes the item that has arrived, once. Throws when it cannot be decoded. */
   take(): SubscriptionItem {
+    this.#silence.end();
     return this.#items.take();
+  }
+
+  /** Notes that the server has ended the stream: nobody waits any more. */
+  ended(): void {
+    this.#silence.stop();
   }
 
   /** Cancels the stream at the server and frees it. */

@@ -66,8 +66,9 @@ export class Subscription<Case extends SignalEventCase = SignalEventCase>
   /** What is being handed out, and which of it comes next. */
   #batch: SignalBatch | undefined;
   #nextIndex = 0;
-  /** The last read that has not settled. */
+  /** The last read that has not settled, and how many there are. */
   #reading: Promise<unknown> | undefined;
+  #readings = 0;
   #ended = false;
   /** The consumer knows of the end. */
   #isOver = false;
@@ -189,15 +190,13 @@ export class Subscription<Case extends SignalEventCase = SignalEventCase>
   /** Reads on, after the reads before it. */
   #readNext(): Promise<IteratorResult<TypedSignal<Case>, undefined>> {
     const before = this.#reading;
+    this.#readings += 1;
     const reading = before === undefined ? this.#read() : before.then(ignore, ignore).then(() => this.#read());
-    this.#reading = reading;
-    const done = () => {
-      if (this.#reading === reading) this.#reading = undefined;
-    };
-    reading.then(done, done);
+    if (this.#readings > 0) this.#reading = reading;
     return reading;
   }
 
+  // One function that waits, and no more: all that a waiting subscription awaits is kept, and most of them wait most of the time.
   async #read(): Promise<IteratorResult<TypedSignal<Case>, undefined>> {
     try {
       while (!this.#ended) {
@@ -205,30 +204,32 @@ export class Subscription<Case extends SignalEventCase = SignalEventCase>
         if (taken !== undefined) return taken;
         // Not held while the next one comes: many readers that wait would hold as many batches.
         this.#batch = undefined;
-        if (!(await this.#readBatch())) break;
+        this.#idleTimer.start();
+        if (!this.#hasOpened) await this.#opened;
+        this.#hasOpened = true;
+        if ((await this.#reader.read()) === "end") break;
+        this.#idleTimer.stop();
         this.#batch = this.#reader.takeBatch();
         this.#nextIndex = 0;
       }
     } catch (thrown) {
       this.#endWith(thrown);
+    } finally {
+      this.#readings -= 1;
+      if (this.#readings === 0) this.#reading = undefined;
     }
+    return this.#lastResult();
+  }
+
+  /** What a read at the end results in: the failure, once. */
+  #lastResult(): IteratorResult<TypedSignal<Case>, undefined> {
+    this.#idleTimer.stop();
     this.#end();
     this.#batch = undefined;
     const failure = this.#failure;
     if (failure === undefined || this.#isOver) return { done: true, value: undefined };
     this.#isOver = true;
     throw failure.thrown;
-  }
-
-  async #readBatch(): Promise<boolean> {
-    this.#idleTimer.start();
-    try {
-      if (!this.#hasOpened) await this.#opened;
-      this.#hasOpened = true;
-      return await this.#reader.read();
-    } finally {
-      this.#idleTimer.stop();
-    }
   }
 
   // A consumer's callback must not break the reading halfway through an item: its failure ends the subscription.

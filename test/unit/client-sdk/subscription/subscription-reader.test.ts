@@ -34,33 +34,50 @@ function arrived(...items: readonly MessageInitShape<typeof SubscribeResponseSch
   };
 }
 
+function readerOf(
+  subscribe: () => ItemStream,
+  options: { readonly signal?: AbortSignal; readonly clock?: ManualClock } = {},
+) {
+  return new SubscriptionReader({
+    client: createClient(
+      SignalService,
+      createRouterTransport(() => undefined),
+    ),
+    streams: {
+      subscribe,
+      sendBatches: () => {
+        throw new Error("nothing is sent");
+      },
+    },
+    position: new SubscriptionPosition(streamStartFrom("latest"), "sequence"),
+    requestFrom: () => create(SubscribeRequestSchema, { coordinationId: "c" }),
+    clock: options.clock ?? new ManualClock(),
+    retry: retryPolicyFrom(),
+    reconnectTimeoutMs: 1_000,
+    silenceTimeoutMs: 1_000,
+    signal: options.signal ?? new AbortController().signal,
+    emit: () => undefined,
+  });
+}
+
+describe("SubscriptionReader.open", () => {
+  test("waits for nothing more when the server has ended the stream", async () => {
+    const clock = new ManualClock();
+    const ended: ItemStream = { ...arrived(), arrived: () => Promise.resolve(false) };
+    await readerOf(() => ended, { clock }).open();
+    expect(clock.delaysMs()).toEqual([]);
+  });
+});
+
 describe("SubscriptionReader.close", () => {
   test("opens no other stream while an item that had arrived is being taken", async () => {
     let opened = 0;
     const closing = new AbortController();
-    const reader = new SubscriptionReader({
-      client: createClient(
-        SignalService,
-        createRouterTransport(() => undefined),
-      ),
-      streams: {
-        subscribe: () => {
-          opened += 1;
-          return arrived(subscribed(0), caughtUp(0));
-        },
-        sendBatches: () => {
-          throw new Error("nothing is sent");
-        },
-      },
-      position: new SubscriptionPosition(streamStartFrom("latest"), "sequence"),
-      requestFrom: () => create(SubscribeRequestSchema, { coordinationId: "c" }),
-      clock: new ManualClock(),
-      retry: retryPolicyFrom(),
-      reconnectTimeoutMs: 1_000,
-      silenceTimeoutMs: 1_000,
-      signal: closing.signal,
-      emit: () => undefined,
-    });
+    const subscribe = () => {
+      opened += 1;
+      return arrived(subscribed(0), caughtUp(0));
+    };
+    const reader = readerOf(subscribe, { signal: closing.signal });
     await reader.open();
     const read = reader.read();
     closing.abort();
