@@ -7,7 +7,8 @@ export type Undo = () => void;
  */
 export class DraftMap<V> {
   readonly #base: ReadonlyMap<string, V>;
-  readonly #changes = new Map<string, V | undefined>();
+  /** Made with the first change: most maps of a draft have none. */
+  #changes: Map<string, V | undefined> | undefined;
   #size: number;
   #baseKeys: Iterator<string> | undefined;
 
@@ -23,12 +24,12 @@ export class DraftMap<V> {
 
   /** What is set, and as undefined what is removed. */
   get changes(): ReadonlyMap<string, V | undefined> {
-    return this.#changes;
+    return this.#changes ?? none;
   }
 
   get(key: string): V | undefined {
-    const changed = this.#changes.get(key);
-    return changed !== undefined || this.#changes.has(key) ? changed : this.#base.get(key);
+    const changed = this.#changes?.get(key);
+    return changed !== undefined || this.#isChanged(key) ? changed : this.#base.get(key);
   }
 
   has(key: string): boolean {
@@ -37,23 +38,25 @@ export class DraftMap<V> {
 
   /** Those of the map that are unchanged, in its order, then those that were set. */
   *entries(): Iterable<readonly [string, V]> {
-    for (const entry of this.#base) if (!this.#changes.has(entry[0])) yield entry;
-    for (const [key, value] of this.#changes) if (value !== undefined) yield [key, value];
+    for (const entry of this.#base) if (!this.#isChanged(entry[0])) yield entry;
+    for (const [key, value] of this.changes) if (value !== undefined) yield [key, value];
   }
 
   /** Sets a value, or removes it where it is undefined. */
   set(key: string, value: V | undefined): Undo {
     const sizeBefore = this.#size;
-    const before = this.#changes.get(key);
-    const wasChanged = before !== undefined || this.#changes.has(key);
+    this.#changes ??= new Map();
+    const changes = this.#changes;
+    const before = changes.get(key);
+    const wasChanged = before !== undefined || changes.has(key);
     const wasThere = wasChanged ? before !== undefined : this.#base.has(key);
     this.#size += Number(value !== undefined) - Number(wasThere);
-    this.#changes.set(key, value);
+    changes.set(key, value);
     return () => {
       this.#size = sizeBefore;
       this.#baseKeys = undefined;
-      if (wasChanged) this.#changes.set(key, before);
-      else this.#changes.delete(key);
+      if (wasChanged) changes.set(key, before);
+      else changes.delete(key);
     };
   }
 
@@ -61,9 +64,15 @@ export class DraftMap<V> {
   firstKey(): string | undefined {
     this.#baseKeys ??= this.#base.keys();
     for (let next = this.#baseKeys.next(); next.done !== true; next = this.#baseKeys.next()) {
-      if (!this.#changes.has(next.value)) return next.value;
+      if (!this.#isChanged(next.value)) return next.value;
     }
-    for (const [key, value] of this.#changes) if (value !== undefined) return key;
+    for (const [key, value] of this.changes) if (value !== undefined) return key;
     return undefined;
   }
+
+  #isChanged(key: string): boolean {
+    return this.#changes?.has(key) === true;
+  }
 }
+
+const none: ReadonlyMap<string, never> = new Map<string, never>();

@@ -1,8 +1,6 @@
-import { uuidv7 } from "uuidv7";
 import type { LogEntry } from "../model/log-entry.js";
 import { type PreparedSignal, placeSignal } from "../model/prepared-signal.js";
 import { nextSignalId } from "../model/signal-ids.js";
-import { signalTypeSlots } from "../model/signal-type.js";
 import type { CommitPart, CoordinationHeader, JournalChange } from "../store/signal-store.js";
 import type { AgentActivity } from "./agent-activity.js";
 import type { AgentRecord } from "./agent-record.js";
@@ -10,10 +8,12 @@ import { type DependencyRecord, dependencyKey } from "./dependency-record.js";
 import { DraftMap, type Undo } from "./draft-map.js";
 import { type EndedWaitRecord, endedWaitChange } from "./ended-wait.js";
 import type { SubscriptionChanges } from "./named-subscriptions.js";
+import { newHeader } from "./new-header.js";
 import { withRemovedRange } from "./removed-ranges.js";
 import type { SessionState } from "./session-state.js";
 import {
   auditKey,
+  auditTrim,
   encodeStateChanges,
   maxActors,
   mergedChanges,
@@ -21,7 +21,7 @@ import {
   type StateChangeFields,
 } from "./state-change.js";
 import { SubscriptionDraft } from "./subscription-draft.js";
-import { type WaitRecord, waitKey, waitOwnerKey } from "./wait-record.js";
+import { type WaitChanges, WaitDraft } from "./wait-draft.js";
 
 /** What a draft is made with. */
 export interface DraftOptions {
@@ -40,27 +40,18 @@ export interface DraftOptions {
   readonly sharesWaits: boolean;
 }
 
-// Changes that the audit keeps, and how often its old end is trimmed.
-const auditRevisions = 20_000n;
-const auditTrimStep = 1_024n;
-
 /**
  * The next version of a coordination, under its lock: operations read and change it as if they were alone, and it becomes
  * the coordination's state only when the store has made it durable. An operation that throws leaves no trace in it.
  */
 export class Draft {
   readonly nowMs: number;
-  /** Its named subscriptions. */
-  readonly subscriptions: SubscriptionDraft;
   readonly #options: DraftOptions;
   readonly #agents: DraftMap<AgentRecord>;
   readonly #dependencies: DraftMap<DependencyRecord>;
   readonly #requests: DraftMap<LogEntry>;
-  readonly #waits: DraftMap<WaitRecord>;
-  /** For each agent, the waits of it that were put; some may be gone again. */
-  readonly #putWaits = new Map<string, Set<string>>();
-  #waitsMayBlock = false;
-  readonly #waitOwners: DraftMap<number>;
+  #waits: WaitDraft | undefined;
+  #subscriptions: SubscriptionDraft | undefined;
   readonly #entries: LogEntry[] = [];
   readonly #records: JournalChange[] = [];
   readonly #changes: StateChange[] = [];
@@ -80,15 +71,28 @@ export class Draft {
     this.#agents = new DraftMap(options.session.agents);
     this.#dependencies = new DraftMap(options.session.dependencies);
     this.#requests = new DraftMap(options.knownRequests);
-    this.#waits = new DraftMap(options.session.waits);
-    this.#waitOwners = new DraftMap(options.session.waitOwners);
-    this.subscriptions = new SubscriptionDraft({
-      base: options.session.named,
-      noteUndo: (undo) => this.#undo.push(undo),
-      putRecord: (change) => this.putRecord(change),
-    });
     this.nowMs = options.nowMs;
   }
+
+  /** Its open waits. Made when they are asked for, as few operations do. */
+  get waits(): WaitDraft {
+    this.#waits ??= new WaitDraft(this.#options.session, this.#noteUndo);
+    return this.#waits;
+  }
+
+  /** Its named subscriptions. Made when they are asked for, as few operations do. */
+  get subscriptions(): SubscriptionDraft {
+    this.#subscriptions ??= new SubscriptionDraft({
+      base: this.#options.session.named,
+      noteUndo: this.#noteUndo,
+      putRecord: (change) => this.putRecord(change),
+    });
+    return this.#subscriptions;
+  }
+
+  readonly #noteUndo = (undo: Undo): void => {
+    this.#undo.push(undo);
+  };
 
   get coordinationId(): string {
     return this.#options.session.coordinationId;
@@ -121,21 +125,14 @@ export class Draft {
     return this.#dependencies.changes;
   }
 
-  get changedWaits(): ReadonlyMap<string, WaitRecord | undefined> {
-    return this.#waits.changes;
+  /** Undefined where no operation asked for them. */
+  get waitChanges(): WaitChanges | undefined {
+    return this.#waits?.changes;
   }
 
-  get changedWaitOwners(): ReadonlyMap<string, number | undefined> {
-    return this.#waitOwners.changes;
-  }
-
-  /** Whether a wait was put that may leave agents waiting for each other, now or when somebody goes away. */
-  get waitsMayBlock(): boolean {
-    return this.#waitsMayBlock;
-  }
-
-  get subscriptionChanges(): SubscriptionChanges {
-    return this.subscriptions.changes;
+  /** Undefined where no operation asked for them. */
+  get subscriptionChanges(): SubscriptionChanges | undefined {
+    return this.#subscriptions?.changes;
   }
 
   /** The coordination is to be removed; nothing else of the draft counts then. */
@@ -238,49 +235,6 @@ export class Draft {
     this.putRecord({ kind: "baseDependency", key, value: undefined });
   }
 
-  /** How many waits are open. */
-  get waitCount(): number {
-    return this.#waits.size;
-  }
-
-  wait(waitId: string): WaitRecord | undefined {
-    return this.#waits.get(waitId);
-  }
-
-  /** Every open wait, also of servers that may be gone. */
-  *waits(): Iterable<WaitRecord> {
-    for (const [, record] of this.#waits.entries()) yield record;
-  }
-
-  /** The open waits of an agent, also of servers that may be gone. */
-  waitsOf(agentId: string): readonly WaitRecord[] {
-    const waitIds = new Set(this.#options.session.waitsOf(agentId).keys());
-    for (const waitId of this.#putWaits.get(agentId) ?? []) waitIds.add(waitId);
-    return [...waitIds].flatMap((waitId) => this.#waits.get(waitId) ?? []);
-  }
-
-  /** Opens a wait, or changes it. `mayBlock` is false where it is known that its agent waits for nobody who waits for it. */
-  putWait(record: WaitRecord, mayBlock = true): void {
-    this.#waitsMayBlock ||= mayBlock;
-    const own = this.#putWaits.get(record.agentId) ?? new Set<string>();
-    this.#putWaits.set(record.agentId, own.add(record.waitId));
-    this.#undo.push(this.#waits.set(record.waitId, record));
-  }
-
-  removeWait(waitId: string): void {
-    if (this.#waits.has(waitId)) this.#undo.push(this.#waits.set(waitId, undefined));
-  }
-
-  /** When each server with open waits was last heard of, in milliseconds. */
-  waitOwners(): ReadonlyMap<string, number> {
-    return new Map(this.#waitOwners.entries());
-  }
-
-  /** Notes when a server with open waits was heard of; undefined forgets it. */
-  putWaitOwner(owner: string, heardMs: number | undefined): void {
-    this.#undo.push(this.#waitOwners.set(owner, heardMs));
-  }
-
   /** Sets or removes a journal record that is not part of the state in memory. */
   putRecord(change: JournalChange): void {
     this.#records.push(change);
@@ -293,23 +247,7 @@ export class Draft {
 
   #newHeader(): CoordinationHeader {
     this.#undo.push(this.#options.countBeginning());
-    this.#header = {
-      coordinationId: this.#options.session.coordinationId,
-      epoch: uuidv7(),
-      revision: 0n,
-      commits: 0n,
-      generation: 0,
-      headSequence: 0n,
-      oldestSequence: 1n,
-      trimmedThroughSequence: 0n,
-      removedRanges: [],
-      createTimeMs: this.nowMs,
-      lastSignalTimeMs: 0,
-      closeTimeMs: undefined,
-      closeReason: "",
-      sentByType: new Array<number>(signalTypeSlots).fill(0),
-      endedWaits: 0,
-    };
+    this.#header = newHeader(this.coordinationId, this.nowMs);
     return this.#header;
   }
 
@@ -437,16 +375,8 @@ export class Draft {
       entries: this.#entries,
       records,
       ...(this.#removedAfter !== undefined && { removeAfterSequence: this.#removedAfter }),
-      ...this.#auditTrim(header),
+      ...auditTrim(session.header?.revision ?? 0n, header.revision),
     };
-  }
-
-  /** Now and then, the audit's old end goes. */
-  #auditTrim(header: CoordinationHeader) {
-    const before = this.#options.session.header?.revision ?? 0n;
-    const isDue = header.revision / auditTrimStep > before / auditTrimStep;
-    if (!isDue || header.revision <= auditRevisions) return {};
-    return { trimRecords: { kind: "audit", beforeKey: auditKey(header.revision - auditRevisions) } } as const;
   }
 
   #journalChanges(): JournalChange[] {
@@ -455,7 +385,7 @@ export class Draft {
     for (const [key, record] of this.changedDependencies) {
       changes.push({ kind: "dependency", key, value: encode(record) });
     }
-    changes.push(...this.#waitChanges(), ...this.subscriptions.journalChanges());
+    changes.push(...this.#waitChanges(), ...(this.#subscriptions?.journalChanges() ?? []));
     changes.push(...this.#records);
     const header = this.#header;
     if (header !== undefined && this.#changes.length > 0) {
@@ -469,18 +399,11 @@ export class Draft {
     const { sharesWaits, session } = this.#options;
     if (!sharesWaits || this.#header === undefined) return [];
     // Before a coordination exists its waits are in memory only: with its beginning they become records.
-    const waits = session.header === undefined ? this.#waits.entries() : this.#waits.changes;
-    const owners = session.header === undefined ? this.#waitOwners.entries() : this.#waitOwners.changes;
-    const changes: JournalChange[] = [];
-    for (const [waitId, record] of waits) changes.push({ kind: "wait", key: waitKey(waitId), value: encode(record) });
-    for (const [owner, heardMs] of owners) {
-      const value = heardMs === undefined ? undefined : Buffer.from(String(heardMs));
-      changes.push({ kind: "wait", key: waitOwnerKey(owner), value });
-    }
-    return changes;
+    if (session.header === undefined) return this.waits.journalChanges({ all: true });
+    return this.#waits?.journalChanges({ all: false }) ?? [];
   }
 }
 
-function encode(record: AgentRecord | DependencyRecord | WaitRecord | undefined): Uint8Array | undefined {
+function encode(record: AgentRecord | DependencyRecord | undefined): Uint8Array | undefined {
   return record && Buffer.from(JSON.stringify(record));
 }

@@ -17,6 +17,7 @@ import { isReadingKey, Readings } from "./readings.js";
 import { SessionMetrics } from "./session-metrics.js";
 import type { TailBudget } from "./tail-budget.js";
 import { TailCache } from "./tail-cache.js";
+import type { WaitChanges } from "./wait-draft.js";
 import { WaitIndex } from "./wait-index.js";
 import { parseWaitKey, type WaitRecord } from "./wait-record.js";
 import { WaitTable } from "./wait-table.js";
@@ -28,13 +29,12 @@ export interface DurableChange {
   readonly entries: readonly LogEntry[];
   readonly changedAgents: ReadonlyMap<string, AgentRecord | undefined>;
   readonly changedDependencies: ReadonlyMap<string, DependencyRecord | undefined>;
-  readonly changedWaits: ReadonlyMap<string, WaitRecord | undefined>;
-  readonly changedWaitOwners: ReadonlyMap<string, number | undefined>;
-  /** Whether one of the waits may leave agents waiting for each other, now or when somebody goes away. */
-  readonly waitsMayBlock: boolean;
+  /** Undefined when nothing of them changed. */
+  readonly waitChanges: WaitChanges | undefined;
   readonly endedWaits: ReadonlySet<EndedWaitRecord>;
   readonly droppedWaits: number;
-  readonly subscriptionChanges: SubscriptionChanges;
+  /** Undefined when nothing of them changed. */
+  readonly subscriptionChanges: SubscriptionChanges | undefined;
   /** Signals after this sequence left the log before the entries came. */
   readonly removedAfterSequence: bigint | undefined;
   /** The coordination is gone; nothing else counts then. */
@@ -158,10 +158,10 @@ export class SessionState {
     const mayBlock = !wasSteady || this.#changesBlocking(draft);
     this.#header = draft.header;
     setAll(this.#agents, draft.changedAgents);
-    this.#setWaits(draft);
+    this.#setWaits(draft.waitChanges);
     this.endedWaits.written(draft.endedWaits, draft.droppedWaits);
     this.#setDependencies(inOrderOfResolution(draft.changedDependencies));
-    this.named.apply(draft.subscriptionChanges);
+    if (draft.subscriptionChanges !== undefined) this.named.apply(draft.subscriptionChanges);
     if (draft.removedAfterSequence !== undefined) this.#tail.removeAfter(draft.removedAfterSequence);
     this.#tail.add(draft.entries);
     this.#noteSenders(draft);
@@ -170,11 +170,9 @@ export class SessionState {
   }
 
   /** Takes over what a draft changed that nothing has to be stored of: waits that only this server knows. */
-  applyTransient(
-    draft: Pick<DurableChange, "changedAgents" | "changedWaits" | "changedWaitOwners" | "waitsMayBlock">,
-  ): void {
+  applyTransient(draft: Pick<DurableChange, "changedAgents" | "waitChanges">): void {
     const mayBlock = this.#changesBlocking(draft);
-    this.#setWaits(draft);
+    this.#setWaits(draft.waitChanges);
     if (mayBlock) this.parkedWaits.blockingChanged();
   }
 
@@ -226,8 +224,8 @@ export class SessionState {
   }
 
   /** Whether who waits for whom, or who can act, may be another than before: a loop of waits may have formed. */
-  #changesBlocking({ changedAgents, waitsMayBlock }: Pick<DurableChange, "changedAgents" | "waitsMayBlock">): boolean {
-    if (waitsMayBlock) return true;
+  #changesBlocking({ changedAgents, waitChanges }: Pick<DurableChange, "changedAgents" | "waitChanges">): boolean {
+    if (waitChanges?.mayBlock === true) return true;
     if (this.waits.size === 0) return false;
     for (const [agentId, record] of changedAgents) {
       const before = this.#agents.get(agentId);
@@ -237,9 +235,10 @@ export class SessionState {
     return false;
   }
 
-  #setWaits({ changedWaits, changedWaitOwners }: Pick<DurableChange, "changedWaits" | "changedWaitOwners">): void {
-    for (const [waitId, record] of changedWaits) this.#waits.set(waitId, record);
-    setAll(this.#waitOwners, changedWaitOwners);
+  #setWaits(changes: WaitChanges | undefined): void {
+    if (changes === undefined) return;
+    for (const [waitId, record] of changes.waits) this.#waits.set(waitId, record);
+    setAll(this.#waitOwners, changes.owners);
   }
 
   #clear(): void {

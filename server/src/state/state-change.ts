@@ -1,3 +1,5 @@
+import type { CoordinationChange } from "../store/signal-store.js";
+
 /** What a change did to a coordination's state. */
 export type StateChangeKind =
   | "signalsAppended"
@@ -53,6 +55,17 @@ export function mergedChanges(changes: readonly StateChange[]): readonly StateCh
 /** The journal key of what a commit changed: its last revision, so that keys sort as the changes happened. */
 export function auditKey(revision: bigint): string {
   return revision.toString(16).padStart(16, "0");
+}
+
+// Changes that the audit keeps, and how often its old end is trimmed.
+const auditRevisions = 20_000n;
+const auditTrimStep = 1_024n;
+
+/** What a commit that takes the revision from one to another trims: now and then, the audit's old end goes. */
+export function auditTrim(before: bigint, after: bigint): Pick<CoordinationChange, "trimRecords"> {
+  const isDue = after / auditTrimStep > before / auditTrimStep;
+  if (!isDue || after <= auditRevisions) return {};
+  return { trimRecords: { kind: "audit", beforeKey: auditKey(after - auditRevisions) } };
 }
 
 export function encodeStateChanges(changes: readonly StateChange[]): Uint8Array {

@@ -168,7 +168,7 @@ export class OpenWait {
 
   async #show(): Promise<void> {
     await this.#execute((draft) => {
-      if (draft.wait(this.wait.waitId) !== undefined) draft.putWait(this.current);
+      if (draft.waits.get(this.wait.waitId) !== undefined) draft.waits.put(this.current);
     });
   }
 

@@ -166,9 +166,9 @@ export class OpenWaits {
       await directory.execute(
         coordinationId,
         plainOperation((draft) => {
-          for (const waitId of waitIds) draft.removeWait(waitId);
-          for (const wait of draft.waits()) if (wait.owner === owner) return;
-          draft.putWaitOwner(owner, undefined);
+          for (const waitId of waitIds) draft.waits.remove(waitId);
+          for (const wait of draft.waits.all()) if (wait.owner === owner) return;
+          draft.waits.putOwner(owner, undefined);
         }),
       );
       this.#leftovers.delete(coordinationId);
@@ -195,9 +195,9 @@ export class OpenWaits {
         plainOperation((draft) => {
           if (draft.header === undefined) return;
           for (const { wait, isAdmitted } of calls.values()) {
-            if (isAdmitted && draft.wait(wait.waitId) === undefined) openWait(draft, wait);
+            if (isAdmitted && draft.waits.get(wait.waitId) === undefined) openWait(draft, wait);
           }
-          draft.putWaitOwner(owner, draft.nowMs);
+          draft.waits.putOwner(owner, draft.nowMs);
         }),
       );
     } catch (error) {

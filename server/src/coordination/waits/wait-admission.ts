@@ -29,7 +29,7 @@ export function admitWait(draft: Draft, wait: WaitRecord, evidence: ReadonlyMap<
   forgetDeadOwners(draft, wait.owner);
   const world = withEvidence(worldOfDraft(draft, wait.owner), evidence);
   if (waitState(wait, conditionStates(wait, world)).is !== "pending") return { is: "settled" };
-  if (draft.wait(wait.waitId) === undefined && draft.waitCount >= maxWaitsPerCoordination) {
+  if (draft.waits.get(wait.waitId) === undefined && draft.waits.count >= maxWaitsPerCoordination) {
     throw tooManyWaits(`in coordination "${draft.coordinationId}"`, maxWaitsPerCoordination);
   }
   const reached = wait.independent ? undefined : reachedWaits(wait, world);
@@ -46,8 +46,8 @@ export function admitWait(draft: Draft, wait: WaitRecord, evidence: ReadonlyMap<
 
 /** Opens a wait without asking whether it closes a loop: it was admitted before, or nobody can tell in time. */
 export function openWait(draft: Draft, wait: WaitRecord, mayBlock = true): void {
-  draft.putWait(wait, mayBlock);
-  draft.putWaitOwner(wait.owner, draft.nowMs);
+  draft.waits.put(wait, mayBlock);
+  draft.waits.putOwner(wait.owner, draft.nowMs);
 }
 
 /** What became of a loop that has formed. */
@@ -71,7 +71,7 @@ export function breakLoop(
   const involved = world.waits.filter(({ agentId }) => members.has(agentId));
   const unsure = unsureWaits(involved, { evidence, headSequence: world.headSequence });
   if (unsure.length > 0) return { is: "doubtful", unsure };
-  draft.removeWait(waitId);
+  draft.waits.remove(waitId);
   return { is: "broken", error: deadlock(path) };
 }
 
@@ -141,10 +141,10 @@ function withEvidence(world: WaitWorld, evidence: ReadonlyMap<string, SignalEvid
 
 /** Takes out what servers have left behind that are gone. */
 function forgetDeadOwners(draft: Draft, owner: string): void {
-  const owners = draft.waitOwners();
+  const owners = draft.waits.owners();
   const server = { owner, nowMs: draft.nowMs };
   if ([...owners.keys()].every((each) => each === owner)) return;
-  const dead = [...draft.waits()].filter((wait) => !isOwnerAlive(wait, owners, server));
-  for (const { waitId } of dead) draft.removeWait(waitId);
-  for (const each of new Set(dead.map(({ owner: gone }) => gone))) draft.putWaitOwner(each, undefined);
+  const dead = [...draft.waits.all()].filter((wait) => !isOwnerAlive(wait, owners, server));
+  for (const { waitId } of dead) draft.waits.remove(waitId);
+  for (const each of new Set(dead.map(({ owner: gone }) => gone))) draft.waits.putOwner(each, undefined);
 }

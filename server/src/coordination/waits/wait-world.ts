@@ -40,16 +40,16 @@ export type AgentStanding =
 /** A coordination as an operation has it, under the lock. */
 export function worldOfDraft(draft: Draft, owner: string): WaitWorld {
   let waits: readonly WaitRecord[] | undefined;
-  const owners = draft.waitOwners();
+  const owners = draft.waits.owners();
   const server = { owner, nowMs: draft.nowMs };
   return {
     nowMs: draft.nowMs,
     headSequence: draft.headSequence,
     get waits() {
-      waits ??= liveWaits(draft.waits(), owners, server);
+      waits ??= liveWaits(draft.waits.all(), owners, server);
       return waits;
     },
-    waitsOf: (agentId) => liveWaits(draft.waitsOf(agentId), owners, server),
+    waitsOf: (agentId) => liveWaits(draft.waits.ofAgent(agentId), owners, server),
     agent: (agentId) => draft.agent(agentId),
     agents: () => draft.agents(),
     dependency: (key) => draft.dependency(key),

@@ -294,7 +294,7 @@ describe("Draft.toCommitPart", () => {
   });
 });
 
-describe("Draft.waitsOf", () => {
+describe("Draft.waits", () => {
   const waitOf = (waitId: string, agentId: string): WaitRecord => ({
     ...{ waitId, agentId, conditions: [], mode: "all", needed: 1, independent: false },
     ...{ startTimeMs: 0, expireTimeMs: 1, owner: "server", matched: {} },
@@ -303,29 +303,29 @@ describe("Draft.waitsOf", () => {
 
   test("finds an agent's waits among those that were open, put, removed and taken back", () => {
     const { draft: before, session } = draftOf();
-    before.putWait(waitOf("a1", "a"));
-    before.putWait(waitOf("a2", "a"));
+    before.waits.put(waitOf("a1", "a"));
+    before.waits.put(waitOf("a2", "a"));
     session.applyTransient(before);
     const { draft } = draftOf(session);
-    draft.putWait(waitOf("a3", "a"));
-    draft.putWait(waitOf("b1", "b"));
-    draft.removeWait("a1");
+    draft.waits.put(waitOf("a3", "a"));
+    draft.waits.put(waitOf("b1", "b"));
+    draft.waits.remove("a1");
     expect(() =>
       draft.transact((inner) => {
-        inner.putWait(waitOf("a4", "a"));
+        inner.waits.put(waitOf("a4", "a"));
         refuse();
       }),
     ).toThrow(Refusal);
-    expect(idsOf(draft.waitsOf("a"))).toEqual(["a2", "a3"]);
-    expect(idsOf(draft.waitsOf("b"))).toEqual(["b1"]);
-    expect(draft.waitsOf("c")).toEqual([]);
+    expect(idsOf(draft.waits.ofAgent("a"))).toEqual(["a2", "a3"]);
+    expect(idsOf(draft.waits.ofAgent("b"))).toEqual(["b1"]);
+    expect(draft.waits.ofAgent("c")).toEqual([]);
   });
 
   test("says whether one of those that were put may leave agents waiting for each other", () => {
     const { draft } = draftOf();
-    draft.putWait(waitOf("a1", "a"), false);
-    expect(draft.waitsMayBlock).toBe(false);
-    draft.putWait(waitOf("b1", "b"));
-    expect(draft.waitsMayBlock).toBe(true);
+    draft.waits.put(waitOf("a1", "a"), false);
+    expect(draft.waits.changes.mayBlock).toBe(false);
+    draft.waits.put(waitOf("b1", "b"));
+    expect(draft.waits.changes.mayBlock).toBe(true);
   });
 });

@@ -12,9 +12,7 @@ function changeOf(parts: Partial<DurableChange>): DurableChange {
     entries: [],
     changedAgents: new Map(),
     changedDependencies: new Map(),
-    changedWaits: new Map(),
-    changedWaitOwners: new Map(),
-    waitsMayBlock: false,
+    waitChanges: undefined,
     endedWaits: new Set(),
     droppedWaits: 0,
     subscriptionChanges: {
