@@ -139,6 +139,18 @@ describe.each(overHttp2)("StreamSignals by $name", ({ connect }) => {
 });
 
 describe("StreamSignals", () => {
+  test("keeps the order of batches that have to be decompressed", async () => {
+    await using server = await startTestServer();
+    using client = grpc.connect(server.url, { compresses: true });
+    const coordinationId = newCoordinationId();
+    const stream = openStream(client);
+    stream.send(...Array.from({ length: 20 }, (_, index) => ({ requests: [note(coordinationId, `${index}`)] })));
+    stream.end();
+    for (let sequence = 1n; sequence <= 20n; sequence += 1n) expect(outcomes(await stream.next())).toEqual([sequence]);
+    await stream.ended();
+    expect(await storedTexts(client, coordinationId)).toEqual(Array.from({ length: 20 }, (_, index) => `${index}`));
+  });
+
   test("gives a repeated request its first answer", async () => {
     await using server = await startTestServer();
     using client = grpc.connect(server.url);

@@ -4,6 +4,7 @@ import { createRegistry } from "@bufbuild/protobuf";
 import { ViolationsSchema } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import {
+  compressionGzip,
   createConnectTransport,
   createGrpcTransport,
   createGrpcWebTransport,
@@ -38,6 +39,8 @@ export interface Protocol {
 export interface ConnectOptions {
   /** Sends reads as GET where the protocol can. */
   readonly useHttpGet?: boolean;
+  /** Compresses every message it sends. */
+  readonly compresses?: boolean;
 }
 
 /** In JSON the details of errors can only be read by who knows their types. */
@@ -67,9 +70,13 @@ function protocol(family: Family, httpVersion: "1.1" | "2", useBinaryFormat: boo
   return {
     name: `${family} with ${useBinaryFormat ? "binary" : "JSON"} over HTTP/${httpVersion}`,
     isBinary: useBinaryFormat,
-    connect: (baseUrl, { useHttpGet = false } = {}) => {
+    connect: (baseUrl, { useHttpGet = false, compresses = false } = {}) => {
       const connection = httpVersion === "2" ? http2Connection(baseUrl) : http1Connection();
-      const options = { ...connection.options, baseUrl, useBinaryFormat, jsonOptions: { registry } };
+      const options = {
+        ...connection.options,
+        ...(compresses && { sendCompression: compressionGzip, compressMinBytes: 0 }),
+        ...{ baseUrl, useBinaryFormat, jsonOptions: { registry } },
+      };
       return clientOf(transportOf(family, options, useHttpGet), connection.close);
     },
   };

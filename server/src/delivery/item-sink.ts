@@ -1,10 +1,10 @@
 import type { TailItem } from "./tail-item.js";
 
 /** Takes what a reader is told. What writes to it is a `PumpedReader`, which is told when the sink takes more. */
-export interface ItemSink {
+export interface ItemSink<Item = TailItem> {
   /** Whether an item is welcome now: everything before it was taken by the reader's connection. */
   readonly isReady: boolean;
-  write(item: TailItem): void;
+  write(item: Item): void;
   /** All was said. Nothing is called any more after this or `fail`, nor after the reader has left. */
   end(): void;
   /** Something ended it: nothing more will come. */

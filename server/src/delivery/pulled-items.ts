@@ -1,5 +1,4 @@
 import type { ItemSink } from "./item-sink.js";
-import type { TailItem } from "./tail-item.js";
 
 /** A subscription as whoever opened it has it in hand. */
 export interface OpenedSubscription {
@@ -10,15 +9,15 @@ export interface OpenedSubscription {
 }
 
 /**
- * The items of a subscription for those who pull: each waits until the last was taken. Ends without a word when `abort` fires,
+ * The items of what is pumped, for those who pull: each waits until the last was taken. Ends without a word when `abort` fires,
  * and then frees everything at once, even if nobody asks for the next item any more.
  */
-export async function* pulledItems(
-  open: (sink: ItemSink) => OpenedSubscription,
+export async function* pulledItems<Item>(
+  open: (sink: ItemSink<Item>) => OpenedSubscription,
   abort: AbortSignal,
-): AsyncGenerator<TailItem, void, undefined> {
+): AsyncGenerator<Item, void, undefined> {
   if (abort.aborted) return;
-  const items = new PulledItems();
+  const items = new PulledItems<Item>();
   const opened = open(items);
   const leave = (): void => {
     opened.leave();
@@ -39,9 +38,9 @@ export async function* pulledItems(
   }
 }
 
-/** Between a reader that is pumped and one who pulls. It takes one item at a time. */
-class PulledItems implements ItemSink {
-  #items: TailItem[] = [];
+/** Between what is pumped and one who pulls. It takes one item at a time. */
+class PulledItems<Item> implements ItemSink<Item> {
+  #items: Item[] = [];
   #isAsked = true;
   #ended: { readonly error?: unknown } | undefined;
   #wake: (() => void) | undefined;
@@ -50,7 +49,7 @@ class PulledItems implements ItemSink {
     return this.#isAsked && this.#items.length === 0;
   }
 
-  write(item: TailItem): void {
+  write(item: Item): void {
     this.#items.push(item);
     this.#isAsked = false;
     this.#wake?.();
@@ -71,8 +70,8 @@ class PulledItems implements ItemSink {
     this.#isAsked = true;
   }
 
-  /** The next item; undefined when the subscription has ended well. Throws what ended it else. */
-  async next(): Promise<TailItem | undefined> {
+  /** The next item; undefined when all has ended well. Throws what ended it else. */
+  async next(): Promise<Item | undefined> {
     while (this.#items.length === 0 && this.#ended === undefined) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

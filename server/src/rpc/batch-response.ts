@@ -70,8 +70,8 @@ function resultOf({ stored, error }: SendOutcome): BatchSendSignalsResult {
   });
 }
 
-/** The results, each behind its tag and length. */
-function encodedResults(outcomes: readonly SendOutcome[]): Uint8Array {
+/** The results as the fields of a `BatchSendSignalsResponse`, each behind its tag and length. */
+export function encodedResults(outcomes: readonly SendOutcome[]): Uint8Array {
   const items = outcomes.map((outcome) =>
     isPlaced(outcome.stored) ? outcome.stored : toBinary(BatchSendSignalsResultSchema, resultOf(outcome)),
   );

@@ -33,5 +33,27 @@ export interface FrameMethod {
   refuse(error: unknown, call: FrameCall): void;
 }
 
+/** A call whose requests are a stream. */
+export interface RequestFrameCall extends FrameCall {
+  /** Its stream takes messages again, or none any more. */
+  readOn(): void;
+}
+
+/** What takes a call's messages and writes its frames. */
+export interface RequestFrameStream extends FrameStream {
+  /** Whether the next message is welcome now. When it is again, the call is told to read on. */
+  readonly takesMessages: boolean;
+  take(message: Message): void;
+  /** No message follows: the client has sent all it wants to. Safe to repeat. */
+  complete(): void;
+  /** No message follows: the request cannot be read. Safe to repeat. */
+  refuse(error: unknown): void;
+}
+
+/** As `FrameMethod`, of a method that takes a stream of messages. */
+export interface RequestFrameMethod {
+  open(call: RequestFrameCall): RequestFrameStream;
+}
+
 /** Methods by path, as `/package.Service/Method`. */
-export type FrameMethods = ReadonlyMap<string, FrameMethod>;
+export type FrameMethods = ReadonlyMap<string, FrameMethod | RequestFrameMethod>;

@@ -8,11 +8,12 @@ import { agentRegistryService } from "./agent-registry-service.js";
 import { CallOutcomes } from "./call-outcomes.js";
 import { coordinationService } from "./coordination-service.js";
 import { failedSendInterceptor } from "./failed-send.js";
-import type { FrameMethods } from "./frame-method.js";
+import type { FrameMethod, FrameMethods, RequestFrameMethod } from "./frame-method.js";
 import { errorInterceptor, nameOfMethod, validationInterceptor } from "./interceptors.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
 import { signalService } from "./signal-service.js";
 import { stateService } from "./state-service.js";
+import { StreamSignalsMethod } from "./stream-signals-method.js";
 import { SubscribeMethod } from "./subscribe-method.js";
 
 /** The services of the contract. */
@@ -43,6 +44,10 @@ export function serviceInterceptors(dependencies: ServiceDependencies): Intercep
 
 /** The methods that write their frames themselves over binary gRPC. */
 export function frameMethods(dependencies: ServiceDependencies): FrameMethods {
-  const subscribe = new SubscribeMethod(dependencies, new CallOutcomes(dependencies));
-  return new Map([[`/${nameOfMethod(SignalService.method.subscribe)}`, subscribe]]);
+  const outcomes = new CallOutcomes(dependencies);
+  const { subscribe, streamSignals } = SignalService.method;
+  return new Map<string, FrameMethod | RequestFrameMethod>([
+    [`/${nameOfMethod(subscribe)}`, new SubscribeMethod(dependencies, outcomes)],
+    [`/${nameOfMethod(streamSignals)}`, new StreamSignalsMethod(dependencies, outcomes)],
+  ]);
 }

@@ -26,7 +26,7 @@ import { requestSignal } from "./request-signal.js";
 import { sendSignal } from "./send-signal.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
 import { signalMetricsResponse } from "./signal-metrics-response.js";
-import { streamSignals } from "./signal-stream.js";
+import { streamSignals } from "./stream-signals.js";
 import { subscriptionRequest } from "./subscription-request.js";
 
 /** Serves `SignalService`: translates between the contract's messages and the coordinator. */

@@ -1,146 +1,154 @@
-import { create } from "@bufbuild/protobuf";
-import type { HandlerContext } from "@connectrpc/connect";
 import {
   type BatchSendSignalsRequest,
-  type StreamSignalsRequest,
-  type StreamSignalsResponse,
-  StreamSignalsResponseSchema,
+  SignalService,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { SendOrder } from "../coordination/send-order.js";
+import type { ItemSink } from "../delivery/item-sink.js";
 import { CoordinationError } from "../model/coordination-error.js";
 import { maxStreamBatches } from "../model/limits.js";
 import { takesNoChanges } from "../signal-coordinator.js";
-import { batchResponse, type SendOutcome } from "./batch-response.js";
+import type { SendOutcome } from "./batch-response.js";
 import { beginBatch, noteRefusal } from "./batch-sends.js";
-import { wantsBinary } from "./encoded-response.js";
+import { nameOfMethod } from "./interceptors.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
 
-/*
- * Batches are read and begun while those before them are on their way to the disk, so that one commit follows the other
- * without a pause. Their answers go out in the order in which the batches came. No more than a few are begun at once: then
- * the next one is not read, and the transport holds the client back.
- */
+/** The method as its calls are counted. */
+export const streamMethodName = nameOfMethod(SignalService.method.streamSignals);
 
-/** Stores the batches of a stream and answers them in their order. */
-export async function* streamSignals(
-  dependencies: ServiceDependencies,
-  requests: AsyncIterable<StreamSignalsRequest>,
-  context: HandlerContext,
-): AsyncGenerator<StreamSignalsResponse> {
-  const stream = new SignalStream(dependencies, wantsBinary(context));
-  const stop = () => stream.stop(undefined);
-  const forget = dependencies.coordinator.onDrain(() => stream.stop(takesNoChanges()));
-  context.signal.addEventListener("abort", stop, { once: true });
-  try {
-    stream.read(requests);
-    yield* stream.answers();
-    // The client's deadline passed, or it left: the reason says which.
-    context.signal.throwIfAborted();
-  } finally {
-    forget();
-    context.signal.removeEventListener("abort", stop);
-    stop();
-  }
+/** One batch that stands in its queue, or was refused. */
+interface BegunBatch {
+  /** Undefined while it is on its way to the disk. */
+  outcomes: SendOutcome[] | undefined;
 }
 
-/** Batches that were begun, between the loop that reads them and the one that answers them. */
-class SignalStream {
+/**
+ * The batches of a stream between those who read them and those who answer them. They are begun while those before them are on
+ * their way to the disk, so that one commit follows the other without a pause; their answers go out in the order in which the
+ * batches came, while the sink is ready. No more than a few are begun at once: then the next one is not taken, and the transport holds
+ * the client back.
+ */
+export class SignalStream {
   readonly #dependencies: ServiceDependencies;
-  readonly #binary: boolean;
+  readonly #sink: ItemSink<SendOutcome[]>;
+  readonly #onRoom: () => void;
+  readonly #forgetDrain: () => void;
   readonly #order = new SendOrder();
-  /** What becomes of the batches begun, the oldest first. */
-  readonly #begun: Promise<SendOutcome[]>[] = [];
-  #wakeReader: (() => void) | undefined;
-  #wakeAnswerer: (() => void) | undefined;
+  /** What was begun and is not answered, the oldest first. */
+  readonly #begun: BegunBatch[] = [];
   /** The client has sent all it wants to. */
   #isComplete = false;
   /** A batch is on its way to its queue. */
   #isBeginning = false;
   /** No further batch is to be begun. */
   #isStopped = false;
+  #hasEnded = false;
   /** What the stream ends with when everything begun is answered. */
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(dependencies: ServiceDependencies, binary: boolean) {
+  /** `onRoom` is called when it takes the next batch after it took none, and when it never will again. */
+  constructor(dependencies: ServiceDependencies, sink: ItemSink<SendOutcome[]>, onRoom: () => void) {
     this.#dependencies = dependencies;
-    this.#binary = binary;
+    this.#sink = sink;
+    this.#onRoom = onRoom;
+    this.#forgetDrain = dependencies.coordinator.onDrain(() => this.stop(takesNoChanges()));
   }
 
-  /** Begins no further batch. The stream ends with the error, if there is one, once what was begun is answered. */
+  /** Whether the next batch may be given to it now. */
+  get hasRoom(): boolean {
+    return !this.isOver && !this.#isBeginning && this.#begun.length < maxStreamBatches;
+  }
+
+  /** Whether it takes no more batches, ever. */
+  get isOver(): boolean {
+    return this.#isStopped || this.#isComplete;
+  }
+
+  /** Begins a batch. Only while there is room. */
+  take(batch: BatchSendSignalsRequest): void {
+    this.#isBeginning = true;
+    // It does not reject: whatever refuses the batch is told in its outcomes.
+    void this.#begin(batch);
+  }
+
+  /** Takes no more batches: the stream ends once what was begun is answered. */
+  complete(): void {
+    this.#isComplete = true;
+    this.#advance();
+  }
+
+  /** Begins no further batch. The stream ends with the error once what was begun is answered. */
   stop(error: unknown): void {
-    if (error !== undefined) this.#failure ??= { error };
+    if (this.#hasEnded) return;
+    this.#failure ??= { error };
     this.#isStopped = true;
-    this.#wake();
+    this.#onRoom();
+    this.#advance();
   }
 
-  /** Reads and begins batches from now on. */
-  read(requests: AsyncIterable<StreamSignalsRequest>): void {
-    const done = () => {
-      this.#isComplete = true;
-      this.#wake();
-    };
-    this.#readAll(requests).then(done, (error: unknown) => this.stop(error));
+  /** Goes on: the sink is ready again. */
+  resume(): void {
+    this.#advance();
   }
 
-  /** Yields one answer per batch. Throws what ended the stream, after the answers to what was begun before. */
-  async *answers(): AsyncGenerator<StreamSignalsResponse> {
-    for (let outcomes = await this.#next(); outcomes !== undefined; outcomes = await this.#next()) {
-      yield create(StreamSignalsResponseSchema, { batch: batchResponse(outcomes, this.#binary) });
-      this.#begun.shift();
-      this.#wake();
-      // What stands behind it is refused as well; the client sends it again in its order.
-      if (this.#order.failure !== undefined) throw this.#order.failure;
-    }
-    if (this.#failure !== undefined) throw this.#failure.error;
+  /** The client has gone: nothing more is written. Answers whether the stream had not ended before. */
+  leave(): boolean {
+    return this.#close();
   }
 
-  async #readAll(requests: AsyncIterable<StreamSignalsRequest>): Promise<void> {
-    for await (const { batch } of requests) {
-      if (batch === undefined) continue;
-      while (!this.#isStopped && this.#begun.length >= maxStreamBatches) await this.#room();
-      if (this.#isStopped) return;
-      this.#isBeginning = true;
-      const begun = await this.#begin(batch);
-      this.#isBeginning = false;
-      this.#begun.push(begun.promise);
-      this.#wake();
-    }
-  }
-
-  /** Begins one batch; whatever refuses it is told in its outcomes. */
-  async #begin(batch: BatchSendSignalsRequest): Promise<{ readonly promise: Promise<SendOutcome[]> }> {
+  async #begin(batch: BatchSendSignalsRequest): Promise<void> {
+    const begun: BegunBatch = { outcomes: undefined };
     const refused = (error: unknown) =>
       refusedBatch(batch, noteRefusal(this.#dependencies, atFault(batch, error), error));
     try {
       const { outcomes } = await beginBatch(this.#dependencies, batch, this.#order);
-      return { promise: outcomes.catch(refused) };
+      this.#hasBegun(begun);
+      begun.outcomes = await outcomes.catch(refused);
     } catch (error) {
       this.#order.failed(error);
-      return { promise: Promise.resolve(refused(error)) };
+      begun.outcomes = refused(error);
+      this.#hasBegun(begun);
     }
+    this.#advance();
   }
 
-  /** What became of the oldest batch that is not answered; undefined when none is left and none will come. */
-  async #next(): Promise<SendOutcome[] | undefined> {
-    for (;;) {
+  #hasBegun(batch: BegunBatch): void {
+    this.#begun.push(batch);
+    this.#isBeginning = false;
+    if (this.hasRoom) this.#onRoom();
+  }
+
+  /** Answers what can be answered, and ends where nothing is left to be. */
+  #advance(): void {
+    while (!this.#hasEnded && this.#sink.isReady) {
       const [oldest] = this.#begun;
-      if (oldest !== undefined) return oldest;
-      if ((this.#isComplete || this.#isStopped) && !this.#isBeginning) return undefined;
-      await new Promise<void>((resolve) => {
-        this.#wakeAnswerer = resolve;
-      });
+      if (oldest === undefined) {
+        if (this.isOver && !this.#isBeginning) this.#end(this.#failure);
+        return;
+      }
+      if (oldest.outcomes === undefined) return;
+      this.#begun.shift();
+      this.#sink.write(oldest.outcomes);
+      // What stands behind it is refused as well; the client sends it again in its order.
+      const { failure } = this.#order;
+      if (failure !== undefined) this.#end({ error: failure });
+      else if (this.hasRoom) this.#onRoom();
     }
   }
 
-  #room(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wakeReader = resolve;
-    });
+  #end(failure: { readonly error: unknown } | undefined): void {
+    if (!this.#close()) return;
+    if (failure === undefined) this.#sink.end();
+    else this.#sink.fail(failure.error);
   }
 
-  #wake(): void {
-    this.#wakeReader?.();
-    this.#wakeAnswerer?.();
+  /** Frees what it holds. Answers whether it had not ended yet. */
+  #close(): boolean {
+    if (this.#hasEnded) return false;
+    this.#hasEnded = true;
+    this.#isStopped = true;
+    this.#forgetDrain();
+    this.#onRoom();
+    return true;
   }
 }
 

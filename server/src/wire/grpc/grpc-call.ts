@@ -1,6 +1,6 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { FrameCall, FrameStream } from "../../rpc/frame-method.js";
+import type { FrameStream, RequestFrameCall } from "../../rpc/frame-method.js";
 import type { CallTable } from "../call-table.js";
 import type { Connection } from "../connection.js";
 import { clientIsGone, requestTimeout } from "../end-of-call.js";
@@ -31,7 +31,7 @@ export interface GrpcCallEnvironment extends GrpcEnvironment {
  * One gRPC call on its stream, from the request's headers until the stream has closed. It ends once: with an answer, with a
  * failure, at its deadline, or because its client is gone; whoever comes later has no effect.
  */
-export class GrpcCall implements WatchedCall, FrameCall, RequestOwner {
+export class GrpcCall implements WatchedCall, RequestFrameCall, RequestOwner {
   readonly request: GrpcRequest;
   readonly response: GrpcResponse;
   readonly path: string;
@@ -73,6 +73,10 @@ export class GrpcCall implements WatchedCall, FrameCall, RequestOwner {
   }
 
   requestChanged(): void {
+    this.#onRequestChange();
+  }
+
+  readOn(): void {
     this.#onRequestChange();
   }
 
