@@ -20,7 +20,7 @@ export const latencyMode: BenchMode = {
 };
 
 async function measureLatency({ system, scale, startServer }: ModeContext): Promise<Measurement> {
-  const warmUp = Math.round((scale.warmUpMs * perSecond) / 1_000);
+  const warmUp = scale.latencyWarmUpMessages;
   const count = warmUp + scale.latencyMessages;
   const sentAt = new Float64Array(count + 1);
   const delivered = new Float64Array(count + 1);

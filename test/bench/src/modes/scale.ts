@@ -6,6 +6,8 @@ export interface Scale {
   readonly measureMs: number;
   /** Messages whose latency is measured, 500 a second. */
   readonly latencyMessages: number;
+  /** Those before them: at so few a second it takes a while until code is compiled. */
+  readonly latencyWarmUpMessages: number;
   /** Messages in the channel of which the last 10,000 are read. */
   readonly historyMessages: number;
   readonly idleSubscriptions: number;
@@ -21,6 +23,7 @@ export const fullScale: Scale = {
   warmUpMs: 1_500,
   measureMs: 3_000,
   latencyMessages: 2_500,
+  latencyWarmUpMessages: 2_500,
   historyMessages: 12_000,
   idleSubscriptions: 10_000,
   growthSignals: 100_000,
@@ -33,6 +36,7 @@ export const quickScale: Scale = {
   warmUpMs: 500,
   measureMs: 1_000,
   latencyMessages: 1_000,
+  latencyWarmUpMessages: 500,
   historyMessages: 10_500,
   idleSubscriptions: 1_000,
   growthSignals: 20_000,

@@ -8,7 +8,7 @@ import type { BenchMode, Measurement, ModeContext } from "./bench-mode.js";
 const channel = "bench";
 const connections = 10;
 const openWaits = 1_000;
-const warmUps = 200;
+const warmUps = 1_000;
 const resolutions = 1_000;
 const resolutionsPerSecond = 100;
 const wakeTimeoutMs = 10_000;

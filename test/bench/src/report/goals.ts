@@ -95,6 +95,9 @@ const definitions: readonly GoalDefinition[] = [
     ...atLeast("64 awaiting, PostgreSQL, sends/s", 17_000, at("await64", "coordination-postgres", "sendsPerSecond")),
     limit: at("store", "coordination-postgres", "databasePerSecond"),
   },
+  ...(["coordination", "coordination-memory"] as const).map((system) =>
+    atMost(`woken with 1,000 open waits, p99, ${storeOf(system)}, ms`, 5, at("waits1000", system, "wakeP99Ms")),
+  ),
   atMost("one stored send, LMDB, ms", 2, at("targets", "coordination", "sendMs")),
   atMost("100 signals in bulk, LMDB, ms", 310, at("targets", "coordination", "bulkMs")),
   atMost("propagation p99, LMDB, ms", 100, at("targets", "coordination", "propagationP99Ms")),
