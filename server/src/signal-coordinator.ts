@@ -31,8 +31,8 @@ import { SubscriptionMatchers } from "./delivery/acknowledged/subscription-match
 import type { StretchVerdict } from "./delivery/delivery-verdict.js";
 import { placeOf, type SignalPlace, signalAtSequence, signalWithId } from "./delivery/find-signal.js";
 import { type HistoryPage, type HistoryPageRequest, readHistoryPage } from "./delivery/history.js";
-import type { ItemSink } from "./delivery/item-sink.js";
-import { type OpenedSubscription, pulledItems } from "./delivery/pulled-items.js";
+import type { ItemSink, PumpedReader } from "./delivery/item-sink.js";
+import { pulledItems } from "./delivery/pulled-items.js";
 import { judgedSignal, type ReceiptEnvironment, type Receipts, receiptsOf, verdictsOn } from "./delivery/receipts.js";
 import { type ReplayBatch, type ReplayRequest, replaySignals } from "./delivery/replay.js";
 import { SignalView } from "./delivery/signal-view.js";
@@ -264,7 +264,7 @@ export class SignalCoordinator {
   }
 
   /** Opens a subscription; see `Subscriptions.open`. */
-  openSubscription(request: SubscriptionRequest, sink: ItemSink): OpenedSubscription {
+  openSubscription(request: SubscriptionRequest, sink: ItemSink): PumpedReader {
     return this.#subscriptions.open(request, sink);
   }
 

@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { connect as connectHttp2 } from "node:http2";
+import { connect as connectHttp2, constants } from "node:http2";
 import { createConnection } from "node:net";
+import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { StartPosition, SubscribeRequestSchema } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
@@ -8,6 +9,7 @@ import { eventually } from "../support/eventually.js";
 import { data, envelope, openingWithEndlessWindow, postHeaders, rawConnect } from "../support/raw-http2.js";
 import { newCoordinationId, note } from "../support/sample-signals.js";
 import { openResources, scrapeMetrics } from "../support/scrape-metrics.js";
+import { settle } from "../support/settle.js";
 import { spawnProcess } from "../support/spawned-process.js";
 import { connectJson, grpc, protocols, type TestClient } from "../support/test-client.js";
 import { startTestServer, type TestServer } from "../support/test-server.js";
@@ -146,6 +148,28 @@ describe("a subscriber that leaves", () => {
     socket.end();
     socket.resume();
     await once(socket, "close");
+    await untilNobodyReads(server, asking, coordinationId);
+  });
+
+  test("frees everything when it leaves while its compressed request is unpacked", async () => {
+    // Said so often that unpacking it takes a while; the last counts.
+    const id = create(SubscribeRequestSchema, { coordinationId });
+    const message = Buffer.concat(Array.from({ length: 30_000 }, () => toBinary(SubscribeRequestSchema, id)));
+    const packed = envelope(gzipSync(message));
+    packed[0] = 1;
+    const session = connectHttp2(server.url);
+    for (let turns = 1; turns <= 40; turns += 1) {
+      const headers = { "content-type": "application/grpc", "grpc-encoding": "gzip", te: "trailers" };
+      const stream = session.request({ ":method": "POST", ":path": path, ...headers });
+      stream.on("error", () => {});
+      stream.end(packed);
+      await once(stream, "finish");
+      await settle(turns);
+      stream.close(constants.NGHTTP2_CANCEL);
+      await once(stream, "close");
+    }
+    await untilCounted(0);
+    session.destroy();
     await untilNobodyReads(server, asking, coordinationId);
   });
 

@@ -1,6 +1,6 @@
 import type { TailItem } from "./tail-item.js";
 
-/** Takes what a reader is told. What writes to it is a `PumpedReader`, which is told when the sink takes more. */
+/** Takes what a reader is told, from a `PumpedReader`, which has to be told when it takes more. */
 export interface ItemSink<Item = TailItem> {
   /** Whether an item is welcome now: everything before it was taken by the reader's connection. */
   readonly isReady: boolean;
@@ -17,7 +17,7 @@ export interface ItemSink<Item = TailItem> {
  */
 export interface PumpedReader {
   /** Goes on, if it waits for its sink. */
-  pump(): void;
-  /** Ends it without a word, and frees all that it holds. Safe to repeat. */
-  close(): void;
+  resume(): void;
+  /** The reader has gone: all that is held for it is freed at once, and nothing more is written. Safe to repeat. */
+  leave(): void;
 }

@@ -1,19 +1,11 @@
-import type { ItemSink } from "./item-sink.js";
-
-/** A subscription as whoever opened it has it in hand. */
-export interface OpenedSubscription {
-  /** Goes on: the sink is ready again. */
-  resume(): void;
-  /** The reader has gone: all that is held is freed, and nothing more is written. Safe to repeat. */
-  leave(): void;
-}
+import type { ItemSink, PumpedReader } from "./item-sink.js";
 
 /**
  * The items of what is pumped, for those who pull: each waits until the last was taken. Ends without a word when `abort` fires,
  * and then frees everything at once, even if nobody asks for the next item any more.
  */
 export async function* pulledItems<Item>(
-  open: (sink: ItemSink<Item>) => OpenedSubscription,
+  open: (sink: ItemSink<Item>) => PumpedReader,
   abort: AbortSignal,
 ): AsyncGenerator<Item, void, undefined> {
   if (abort.aborted) return;

@@ -9,7 +9,6 @@ import { ConsumerReader } from "./acknowledged/consumer-reader.js";
 import type { NamedRequest } from "./acknowledged/join-operation.js";
 import type { LeaseClock } from "./acknowledged/lease-clock.js";
 import type { ItemSink, PumpedReader } from "./item-sink.js";
-import type { OpenedSubscription } from "./pulled-items.js";
 import type { DeliveryOrder } from "./reading-order.js";
 import { SignalView } from "./signal-view.js";
 import { type ReadingRequest, SubscriptionReading } from "./subscription-reading.js";
@@ -41,7 +40,7 @@ export interface SubscriptionEnvironment extends TailEnvironment {
 }
 
 /** One open subscription: what is read for it, where it is, and what has to be freed when it ends. */
-export class Subscription implements OpenedSubscription, OpenSubscription, TailOwner {
+export class Subscription implements PumpedReader, OpenSubscription, TailOwner {
   readonly agentId: string;
   positionSequence = 0n;
   readonly #environment: SubscriptionEnvironment;
@@ -72,13 +71,13 @@ export class Subscription implements OpenedSubscription, OpenSubscription, TailO
   }
 
   resume(): void {
-    this.#reader?.pump();
+    this.#reader?.resume();
   }
 
   leave(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#reader?.close();
+    this.#reader?.leave();
     if (this.#session !== undefined) this.#exit(this.#session);
     this.#environment.closed();
   }

@@ -1,7 +1,6 @@
 import { CoordinationError } from "../model/coordination-error.js";
 import type { Operation } from "../state/operation.js";
-import type { ItemSink } from "./item-sink.js";
-import type { OpenedSubscription } from "./pulled-items.js";
+import type { ItemSink, PumpedReader } from "./item-sink.js";
 import { SharedCursor } from "./shared-cursor.js";
 import { Subscription, type SubscriptionEnvironment, type SubscriptionRequest } from "./subscription.js";
 import { WakeRound } from "./wake-round.js";
@@ -49,7 +48,7 @@ export class Subscriptions {
    * Opens a subscription, whose items the sink gets until the reader leaves, the coordination ends or the server stops. Throws
    * TOO_MANY_SUBSCRIPTIONS; what else is wrong with it the sink is told.
    */
-  open(request: SubscriptionRequest, sink: ItemSink): OpenedSubscription {
+  open(request: SubscriptionRequest, sink: ItemSink): PumpedReader {
     const { metrics, maxSubscriptions } = this.#options;
     if (this.#openCount >= maxSubscriptions) throw tooManySubscriptions(maxSubscriptions);
     this.#openCount += 1;

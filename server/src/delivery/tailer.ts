@@ -66,7 +66,7 @@ export interface TailOptions {
 }
 
 /**
- * What a tailer does now. `ready`: nothing, it waits to be pumped. `busy`: it writes, or waits for what wakes it by itself, as the
+ * What a tailer does now. `ready`: nothing, it waits to be resumed. `busy`: it writes, or waits for what wakes it by itself, as the
  * store does. `parked`: it waits until something that concerns it happens, or the time is over.
  */
 type TailState = "ready" | "busy" | "parked";
@@ -92,7 +92,7 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
   readonly #startTimeMs: number | undefined;
   readonly #order: DeliveryOrder;
   #state: TailState = "busy";
-  #isClosed = false;
+  #hasLeft = false;
   #epoch = "";
   #generation = 0;
   /** The last sequence scanned, of each level that is read by itself. */
@@ -141,7 +141,7 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
     const { header } = this.session;
     const { levelCount } = orders[this.#order];
     const positions = await startPositions(start, levelCount, header, this.reader);
-    if (this.#isClosed) return;
+    if (this.#hasLeft) return;
     this.#moveTo(positions);
     this.#reported = this.#position;
     onBegun(this.#position);
@@ -151,7 +151,7 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
     this.#go();
   }
 
-  pump(): void {
+  resume(): void {
     if (this.#state === "ready") this.#go();
   }
 
@@ -160,8 +160,8 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
     this.#environment.round.add(this);
   }
 
-  close(): void {
-    this.#isClosed = true;
+  leave(): void {
+    this.#hasLeft = true;
     this.#state = "busy";
     this.#handedOut = undefined;
     this.session.readers.leave(this);
@@ -175,14 +175,14 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
 
   /** Goes on, with `first` or at the next step, until something has to be waited for. */
   #go(first?: () => NextStep): void {
-    if (this.#isClosed) return;
+    if (this.#hasLeft) return;
     this.#state = "busy";
     try {
       let next = first === undefined ? "on" : first();
-      while (next === "on" && !this.#isClosed && this.#sink.isReady) next = this.#step();
-      if (!this.#isClosed) this.#state = next === "on" ? "ready" : next;
+      while (next === "on" && !this.#hasLeft && this.#sink.isReady) next = this.#step();
+      if (!this.#hasLeft) this.#state = next === "on" ? "ready" : next;
     } catch (error) {
-      this.close();
+      this.leave();
       this.#owner.failed(error);
     }
   }
@@ -290,7 +290,7 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
 
   #end(): NextStep {
     if (this.#reported < this.#position) this.#writeCheckpoint();
-    this.close();
+    this.leave();
     this.#owner.ended();
     return "busy";
   }

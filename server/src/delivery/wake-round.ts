@@ -1,17 +1,17 @@
 import type { PumpedReader } from "./item-sink.js";
 
-/** Readers pumped in one turn of the event loop; those behind them have to wait for the next. */
+/** Readers resumed in one turn of the event loop; those behind them have to wait for the next. */
 const maxReadersPerTurn = 1_000;
 
 /**
- * Pumps the readers that were woken, in the order in which they were, once the commit that woke them is done: all of them
+ * Resumes the readers that were woken, in the order in which they were, once the commit that woke them is done: all of them
  * together, because what a turn costs each by itself is more than most have to do. Bounded in a turn, so that a signal for
  * very many does not keep everybody else from running.
  */
 export class WakeRound {
   #woken: PumpedReader[] = [];
 
-  /** Has a reader pumped soon. */
+  /** Has a reader resumed soon. */
   add(reader: PumpedReader): void {
     this.#woken.push(reader);
     if (this.#woken.length === 1) process.nextTick(this.#run);
@@ -22,6 +22,6 @@ export class WakeRound {
     const later = woken.length > maxReadersPerTurn ? woken.splice(maxReadersPerTurn) : [];
     this.#woken = later;
     if (later.length > 0) setImmediate(this.#run);
-    for (const reader of woken) reader.pump();
+    for (const reader of woken) reader.resume();
   };
 }

@@ -11,8 +11,11 @@ export function errorInterceptor(outcomes: CallOutcomes): Interceptor {
     try {
       const response = await next(request);
       if (response.stream) {
-        const { signal } = request;
-        const onEnd = () => (signal.aborted ? outcomes.left(method, signal.reason) : outcomes.succeeded(method));
+        // Asked for at the end only: a signal that nobody needs before is not made.
+        const onEnd = (): void => {
+          if (request.signal.aborted) outcomes.left(method, request.signal.reason);
+          else outcomes.succeeded(method);
+        };
         return withMessage(response, watched(response.message, { onEnd, fail }));
       }
       outcomes.succeeded(method);

@@ -1,8 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import { SignalService, type SubscribeRequest } from "@coordination-signals/proto/coordination/v1/signal_service";
-import type { ItemSink } from "../delivery/item-sink.js";
-import type { OpenedSubscription } from "../delivery/pulled-items.js";
+import type { ItemSink, PumpedReader } from "../delivery/item-sink.js";
 import type { TailItem } from "../delivery/tail-item.js";
 import type { CallOutcomes } from "./call-outcomes.js";
 import type { FrameCall, FrameMethod, FrameStream } from "./frame-method.js";
@@ -47,7 +46,7 @@ export class SubscribeMethod implements FrameMethod {
 /** Writes a subscription's items to its call. */
 class SubscriptionStream implements ItemSink, FrameStream {
   /** Undefined once it has ended. */
-  subscription: OpenedSubscription | undefined;
+  subscription: PumpedReader | undefined;
   readonly #frames: SubscriptionFrames;
   readonly #outcomes: CallOutcomes;
   readonly #call: FrameCall;

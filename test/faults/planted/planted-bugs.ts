@@ -100,12 +100,12 @@ function takeSequenceTwice(): void {
 
 function trimPastReader(): void {
   const inReader = new AsyncLocalStorage<boolean>();
-  const { begin, pump } = Tailer.prototype;
+  const { begin, resume } = Tailer.prototype;
   Tailer.prototype.begin = function (...start) {
     return inReader.run(true, () => begin.apply(this, start));
   };
-  Tailer.prototype.pump = function () {
-    inReader.run(true, () => pump.call(this));
+  Tailer.prototype.resume = function () {
+    inReader.run(true, () => resume.call(this));
   };
   const header = Object.getOwnPropertyDescriptor(SessionState.prototype, "header")?.get;
   Object.defineProperty(SessionState.prototype, "header", {

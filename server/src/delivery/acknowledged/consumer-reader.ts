@@ -31,16 +31,16 @@ export class ConsumerReader implements PumpedReader {
     this.#options = options;
   }
 
-  pump(): void {
+  resume(): void {
     this.#wake?.();
   }
 
-  close(): void {
+  leave(): void {
     this.#abort.abort();
     this.#wake?.();
   }
 
-  /** Joins and reads until nothing more can come or it is closed. What it has not settled is taken back whatever ends it. */
+  /** Joins and reads until nothing more can come or it has left. What it has not settled is taken back whatever ends it. */
   async run(): Promise<void> {
     const { acknowledged, session, named, transform, outgoing, ...options } = this.#options;
     const { signal } = this.#abort;
@@ -67,11 +67,11 @@ export class ConsumerReader implements PumpedReader {
     for await (const item of stream.items()) {
       if (this.#abort.signal.aborted) return;
       sink.write(item);
-      while (!sink.isReady && !this.#abort.signal.aborted) await this.#pumped();
+      while (!sink.isReady && !this.#abort.signal.aborted) await this.#resumed();
     }
   }
 
-  #pumped(): Promise<void> {
+  #resumed(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;
     });

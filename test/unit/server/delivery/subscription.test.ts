@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import type { ItemSink } from "../../../../server/src/delivery/item-sink.js";
+import type { SubscriptionStart } from "../../../../server/src/delivery/subscription-start.js";
 import type { TailItem } from "../../../../server/src/delivery/tail-item.js";
+import { tailCacheSignals } from "../../../../server/src/model/limits.js";
 import { signalMetricsResponse } from "../../../../server/src/rpc/signal-metrics-response.js";
 import { MemorySignalStore } from "../../../../server/src/store/memory/memory-signal-store.js";
 import { CoordinatorUnderTest, filterOf } from "../../../support/coordinator-under-test.js";
@@ -28,13 +30,13 @@ class Connection implements ItemSink {
   }
 }
 
-function open(subject: CoordinatorUnderTest, sink: ItemSink) {
+function open(subject: CoordinatorUnderTest, sink: ItemSink, start: SubscriptionStart = { at: "latest" }) {
   return subject.coordinator.openSubscription(
     {
       coordinationId: "c",
       agentId: "reader",
       filter: filterOf(undefined),
-      start: { at: "latest" },
+      start,
       includeOwn: false,
       checkpointIntervalMs: 40_000,
     },
@@ -142,4 +144,19 @@ test("Subscription: one that is left while it is being opened holds nothing, bef
   loading.resolve();
   await settle();
   expect([sink.written, sink.ended]).toEqual([[], undefined]);
+});
+
+test("Subscription: what is read from the store for one that leaves meanwhile is written to nobody", async () => {
+  const read = deferred();
+  const store = new ObservedStore(new MemorySignalStore());
+  await using subject = new CoordinatorUnderTest({ store });
+  await subject.fill(tailCacheSignals + 1);
+  store.hooks.afterRead = () => read.promise;
+  const sink = new Connection();
+  const subscription = open(subject, sink, { at: "earliest" });
+  await settle();
+  subscription.leave();
+  read.resolve();
+  await settle();
+  expect([sink.written, sink.ended]).toEqual([["subscribed"], undefined]);
 });
