@@ -27,14 +27,17 @@ export interface NodeTransportOptions {
   readonly interceptors?: readonly Interceptor[] | undefined;
 }
 
-/** Bytes that one stream may be sent ahead: a batch of a thousand signals, or a page of history, comes without a stop on the way. */
-const streamWindowBytes = 256 * 1024;
+/**
+ * Bytes that one stream may be sent ahead: twice the default, so that most batches come without a stop on the way. What is in the window of
+ * a slow consumer is what a more urgent signal cannot overtake.
+ */
+const streamWindowBytes = 128 * 1024;
 
 /**
  * Room for many calls in flight beside a thousand subscriptions on one connection whose consumers are slow, in megabytes; Node's
  * default of 10 ends the connection with ENHANCE_YOUR_CALM.
  */
-const maxSessionMemoryMb = 256;
+const maxSessionMemoryMb = 128;
 
 /** Opens a transport over HTTP/2 with one connection for all calls, so that closing it releases everything. */
 export function createNodeTransport(options: NodeTransportOptions): ClientTransport {
