@@ -182,21 +182,24 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
       while (next === "on" && !this.#hasLeft && this.#sink.isReady) next = this.#step();
       if (!this.#hasLeft) this.#state = next === "on" ? "ready" : next;
     } catch (error) {
-      this.leave();
-      this.#owner.failed(error);
+      this.#fail(error);
     }
   }
 
   /** Goes on when this is there. */
   #goOnAfter<T>(work: Promise<T>, then: (value: T) => NextStep): NextStep {
-    const fail = (error: unknown): never => {
-      throw error;
-    };
     work.then(
       (value) => this.#go(() => then(value)),
-      (error: unknown) => this.#go(() => fail(error)),
+      (error: unknown) => this.#fail(error),
     );
     return "busy";
+  }
+
+  /** Whoever has left is told of nothing, not even of an error. */
+  #fail(error: unknown): void {
+    if (this.#hasLeft) return;
+    this.leave();
+    this.#owner.failed(error);
   }
 
   #step(): NextStep {

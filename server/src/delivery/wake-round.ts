@@ -4,9 +4,9 @@ import type { PumpedReader } from "./item-sink.js";
 const maxReadersPerTurn = 1_000;
 
 /**
- * Resumes the readers that were woken, in the order in which they were, once the commit that woke them is done: all of them
- * together, because what a turn costs each by itself is more than most have to do. Bounded in a turn, so that a signal for
- * very many does not keep everybody else from running.
+ * Resumes the readers that were woken, in the order in which they were, when the commit that woke them is done and before its
+ * senders are answered: all of them together, because what a turn costs each by itself is more than most have to do. Bounded in
+ * a turn, so that a signal for very many does not keep everybody else from running.
  */
 export class WakeRound {
   #woken: PumpedReader[] = [];
@@ -14,7 +14,7 @@ export class WakeRound {
   /** Has a reader resumed soon. */
   add(reader: PumpedReader): void {
     this.#woken.push(reader);
-    if (this.#woken.length === 1) process.nextTick(this.#run);
+    if (this.#woken.length === 1) queueMicrotask(this.#run);
   }
 
   readonly #run = (): void => {
