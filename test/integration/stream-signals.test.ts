@@ -1,10 +1,19 @@
+import { once } from "node:events";
+import { connect } from "node:http2";
+import * as net from "node:net";
 import { setImmediate } from "node:timers/promises";
-import { HistoryOrder, type StreamSignalsResponse } from "@coordination-signals/proto/coordination/v1/signal_service";
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  HistoryOrder,
+  StreamSignalsRequestSchema,
+  type StreamSignalsResponse,
+} from "@coordination-signals/proto/coordination/v1/signal_service";
 import { describe, expect, test } from "@jest/globals";
 import { MemorySignalStore } from "../../server/src/store/memory/memory-signal-store.js";
 import { deferred } from "../support/deferred.js";
 import { eventually } from "../support/eventually.js";
 import { ObservedStore } from "../support/observed-store.js";
+import { envelope } from "../support/raw-http2.js";
 import { refusalFromStatus, refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note, notes, type SignalInit } from "../support/sample-signals.js";
 import { scrapeMetrics } from "../support/scrape-metrics.js";
@@ -217,6 +226,45 @@ describe("StreamSignals", () => {
     expect((await refusalOf(client.coordinations.getCoordination({ coordinationId: "elsewhere" }))).reason).toBe(
       "COORDINATION_NOT_FOUND",
     );
+  });
+
+  test.each<[string, (client: TestClient, leave: AbortController) => void]>([
+    ["leaves", (_, leave) => leave.abort()],
+    ["is cut off", (client) => client.disconnect()],
+  ])("is freed when its client %s while nothing is on its way", async (_, end) => {
+    await using server = await startTestServer();
+    using client = grpc.connect(server.url);
+    const leave = new AbortController();
+    const stream = openStream(client, leave.signal);
+    stream.send({ requests: notes(newCoordinationId(), 1) });
+    expect(outcomes(await stream.next())).toEqual([1n]);
+    const failed = stream.failed();
+    end(client, leave);
+    await failed;
+    stream.end();
+    client.disconnect();
+    await server.untilUnused();
+  });
+
+  test("is freed when the process of its client is killed", async () => {
+    await using server = await startTestServer();
+    const socket = net.connect(Number(new URL(server.url).port), "127.0.0.1");
+    const session = connect(server.url, { createConnection: () => socket });
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/coordination.v1.SignalService/StreamSignals",
+      "content-type": "application/grpc+proto",
+      te: "trailers",
+    });
+    // What becomes of it here is of no interest.
+    for (const each of [session, stream]) each.on("error", () => undefined);
+    const batch = { requests: notes(newCoordinationId(), 1) };
+    stream.write(envelope(toBinary(StreamSignalsRequestSchema, create(StreamSignalsRequestSchema, { batch }))));
+    await once(stream, "data");
+    socket.destroy();
+    await server.untilUnused();
+    using client = grpc.connect(server.url);
+    await client.coordinations.listCoordinations({});
   });
 
   test("is freed when its client leaves in the middle, whose batches are stored", async () => {

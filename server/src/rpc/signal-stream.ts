@@ -76,11 +76,12 @@ export class SignalStream {
     this.#advance();
   }
 
-  /** Begins no further batch. The stream ends with the error once what was begun is answered. */
+  /** Begins no further batch. The stream ends with the error once what was begun is answered. Safe to repeat: the first error counts. */
   stop(error: unknown): void {
-    if (this.#hasEnded) return;
-    this.#failure ??= { error };
+    // Whoever is told that there is no room any more can find what ended the stream again.
+    if (this.#isStopped) return;
     this.#isStopped = true;
+    this.#failure = { error };
     this.#onRoom();
     this.#advance();
   }
