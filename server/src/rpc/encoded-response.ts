@@ -14,6 +14,7 @@ import {
 import type { ReplayBatch } from "../delivery/replay.js";
 import type { DeliveryItem, TailItem } from "../delivery/tail-item.js";
 import type { LogEntry } from "../model/log-entry.js";
+import { smallVarintBytes, writeSmallVarint } from "../model/varint.js";
 
 /*
  * Signals were encoded once, when they were appended. In answers they travel as those bytes: a message that carries them as
@@ -93,16 +94,22 @@ function deliveryMessage({ deliveryId, attempt, deadlineMs }: DeliveryItem): Del
   return create(DeliverySchema, { deliveryId, attempt, deadline: timestampFromMs(deadlineMs) });
 }
 
-/** Entries one after another in a field: written into one buffer, because two for each cost more than the copying. */
+/** Entries one after another in a field, written into one buffer at once: a page has up to a thousand. */
 function encodedEntries(no: number, entries: readonly LogEntry[]): UnknownFields {
   if (entries.length === 0) return [];
-  const writer = new BinaryWriter();
-  for (const [index, { bytes }] of entries.entries()) {
-    // The first one's tag is written with the field.
-    if (index > 0) writer.tag(no, WireType.LengthDelimited);
-    writer.bytes(bytes);
+  const tag = (no << 3) | WireType.LengthDelimited;
+  // The first one's tag is written with the field.
+  let size = -1;
+  for (const { bytes } of entries) size += 1 + smallVarintBytes(bytes.length) + bytes.length;
+  const data = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const { bytes } of entries) {
+    if (at > 0) data[at++] = tag;
+    at = writeSmallVarint(data, at, bytes.length);
+    data.set(bytes, at);
+    at += bytes.length;
   }
-  return [{ no, wireType: WireType.LengthDelimited, data: writer.finish() }];
+  return [{ no, wireType: WireType.LengthDelimited, data }];
 }
 
 function lengthDelimited(no: number, bytes: Uint8Array): { no: number; wireType: WireType; data: Uint8Array } {
