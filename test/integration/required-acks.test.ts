@@ -122,10 +122,11 @@ describe("required_acks", () => {
     const coordinationId = newCoordinationId();
     await create(client, coordinationId, "away");
     using validator = await consume(client, coordinationId, "validator");
-    const refused = send(client, coordinationId, ["away", "validator"], soon);
+    const first = send(client, coordinationId, ["away", "validator"]);
     const delivered = await untilDelivered(validator, 1);
     await settle(client, coordinationId, "validator", ack(delivered));
-    expect(await refusalOf(refused)).toMatchObject({
+    const refused = await refusalOf(send(client, coordinationId, ["away", "validator"], soon));
+    expect(refused).toMatchObject({
       code: "DeadlineExceeded",
       reason: "REQUEST_TIMEOUT",
       message: expect.stringMatching(/^signal 1 is stored, .*: away \(it was not delivered yet\)$/),
@@ -137,8 +138,9 @@ describe("required_acks", () => {
       /away \(it was delivered, attempt 1\)$/,
     );
     const again = send(client, coordinationId, ["away", "validator"]);
-    await eventually(async () => expect(await openWaits(server)).toBe(1));
+    await eventually(async () => expect(await openWaits(server)).toBe(2));
     await settle(client, coordinationId, "away", ack(late));
+    expect(await first).toMatchObject({ sequence: 1n, deduplicated: false });
     expect(await again).toMatchObject({ sequence: 1n, deduplicated: true });
     expect(await send(client, coordinationId, ["away", "validator"], soon)).toMatchObject({ deduplicated: true });
     expect(await headOf(client, coordinationId)).toBe(1n);
