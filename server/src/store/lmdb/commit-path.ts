@@ -1,5 +1,5 @@
-/** What a commit may hold that is made at once, in bytes of keys and values: a few signals. */
-const maxBytesAtOnce = 8 * 1024;
+/** What a commit may hold that is made at once, in bytes of keys and values: a signal or two. More has company that can be waited for. */
+const maxBytesAtOnce = 2 * 1024;
 /** A commit that has held everything else up for longer shows that the disk is slow, in milliseconds. */
 const slowMs = 4;
 const leastPause = 64;

@@ -12,7 +12,7 @@ function pauseAfter(path: CommitPath, milliseconds: number): number {
 describe("CommitPath", () => {
   test("takes small commits at once, and large ones never", () => {
     const path = new CommitPath();
-    expect([100, 8_192, 8_193, 1_000_000, 100].map((bytes) => path.takesAtOnce(bytes))).toEqual([
+    expect([100, 2_048, 2_049, 1_000_000, 100].map((bytes) => path.takesAtOnce(bytes))).toEqual([
       true,
       true,
       false,
