@@ -101,13 +101,13 @@ const definitions: readonly GoalDefinition[] = [
     ...atLeast("64 awaiting, PostgreSQL, sends/s", 17_000, at("await64", "coordination-postgres", "sendsPerSecond")),
     limit: at("store", "coordination-postgres", "databasePerSecond"),
   },
-  ...(["coordination", "coordination-memory", "coordination-postgres"] as const).map((system) =>
-    atMost(
-      `woken beside 1,000 open waits, p99 after the send was answered, ${storeOf(system)}, ms`,
-      5,
-      at("waits1000", system, "afterSendP99Ms"),
-    ),
-  ),
+  ...(["coordination", "coordination-memory", "coordination-postgres"] as const).flatMap((system) => {
+    const name = "woken beside 1,000 open waits, p99 from";
+    return [
+      atMost(`${name} the call that resolves, ${storeOf(system)}, ms`, 5, at("waits1000", system, "wakeP99Ms")),
+      atMost(`${name} its answer, ${storeOf(system)}, ms`, 5, at("waits1000", system, "afterSendP99Ms")),
+    ];
+  }),
   atMost("one stored send, LMDB, ms", 2, at("targets", "coordination", "sendMs")),
   atMost("100 signals in bulk, LMDB, ms", 310, at("targets", "coordination", "bulkMs")),
   atMost("propagation p99, LMDB, ms", 100, at("targets", "coordination", "propagationP99Ms")),
