@@ -17,11 +17,13 @@ import { type ReadTimeline, readTimeline, type TimelineRequest } from "./coordin
 import { agentLoads } from "./coordination/waits/agent-loads.js";
 import type { ConditionState } from "./coordination/waits/condition-state.js";
 import { OpenRequest, type Reply } from "./coordination/waits/open-request.js";
-import { OpenWaits, type WaitRequest } from "./coordination/waits/open-waits.js";
+import { OpenWaits } from "./coordination/waits/open-waits.js";
 import { checkResponders } from "./coordination/waits/responders.js";
 import { type UnreportedAgent, unreportedAgents } from "./coordination/waits/unreported-agents.js";
+import { answerOf, type WaitCall, type WaitSink } from "./coordination/waits/wait-call.js";
 import type { WaitEnvironment } from "./coordination/waits/wait-environment.js";
 import { type WaitGraph, waitGraphOf } from "./coordination/waits/wait-graph.js";
+import type { WaitRequest } from "./coordination/waits/wait-request.js";
 import { type WaitWorld, worldOfSession } from "./coordination/waits/wait-world.js";
 import { AcknowledgedSubscriptions } from "./delivery/acknowledged/acknowledged-subscriptions.js";
 import { LeaseClock } from "./delivery/acknowledged/lease-clock.js";
@@ -191,13 +193,10 @@ export class SignalCoordinator {
       reader: this.#reader,
       directory: this.#directory,
       owner: this.#serverName,
+      isShared: store.shared !== undefined,
       isDraining: () => this.#isDraining,
     };
-    this.#waits = new OpenWaits({
-      ...options,
-      environment: this.#waitEnvironment,
-      isShared: store.shared !== undefined,
-    });
+    this.#waits = new OpenWaits({ ...options, environment: this.#waitEnvironment });
     this.#validation = { ...options, isLive: (draft, agentId) => this.#isLive(draft, agentId) };
     this.#appender = new SignalAppender({ directory: this.#directory, metrics, validation: this.#validation });
     metrics.setCoordinations(store.count());
@@ -414,15 +413,18 @@ export class SignalCoordinator {
     return this.#waits.openCount;
   }
 
-  /** Waits for conditions; see `OpenWaits.waitFor`. Throws AGENT_NOT_REGISTERED, AGENT_NOT_FOUND where a policy enforces. */
-  async waitFor(request: WaitRequest, abort: AbortSignal): Promise<readonly ConditionState[]> {
-    const { coordinationId, agentId: waiterId } = request;
-    if (checksWaits(this.#validation)) {
-      const awaitedIds = request.conditions.flatMap(namedAgents);
-      const check = operation((draft) => validateWait(draft, { waiterId, awaitedIds }, this.#validation));
-      await this.#directory.execute(coordinationId, check);
-    }
-    return this.#waits.waitFor(request, abort);
+  /** Waits for conditions; see `OpenWaits.open`. Refused with AGENT_NOT_REGISTERED, AGENT_NOT_FOUND where a policy enforces. */
+  openWait(request: WaitRequest, sink: WaitSink): WaitCall {
+    if (!checksWaits(this.#validation)) return this.#waits.open(request, sink);
+    const waiterId = request.agentId;
+    const awaitedIds = request.conditions.flatMap(namedAgents);
+    const check = operation((draft) => validateWait(draft, { waiterId, awaitedIds }, this.#validation));
+    return this.#waits.open(request, sink, check);
+  }
+
+  /** As `openWait`, for those who await the answer; see `answerOf`. */
+  waitFor(request: WaitRequest, abort: AbortSignal): Promise<readonly ConditionState[]> {
+    return answerOf((sink) => this.openWait(request, sink), abort);
   }
 
   /**

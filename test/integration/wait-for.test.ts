@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { eventually } from "../support/eventually.js";
 import { refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note } from "../support/sample-signals.js";
+import { scrapeMetrics } from "../support/scrape-metrics.js";
 import { grpc, protocols, type TestClient } from "../support/test-client.js";
 import { startTestServer, type TestServer } from "../support/test-server.js";
 import {
@@ -45,7 +46,34 @@ describe.each(protocols)("WaitFor by $name", ({ connect }) => {
     expect(sequencesOf(await open.answer)).toEqual([1, 2, 3]);
     await eventually(async () => expect(await openWaitCount(client, coordinationId)).toBe(0));
   });
+
+  test("is counted by how it ends: answered, refused, left or out of time", async () => {
+    const coordinationId = newCoordinationId();
+    const before = await endedCalls(server.url);
+    await client.signals.sendSignal(resolved(coordinationId, "User"));
+    const wait = { coordinationId, agentId: "w", conditions: [model("User")] };
+    await client.coordinations.waitFor(wait);
+    await refusalOf(client.coordinations.waitFor({ ...wait, conditions: [] }));
+    const open = await openWaitAs(client, coordinationId, { agentId: "w", conditions: [model("Post")] });
+    open.abort.abort();
+    expect(await refusalOf(open.answer)).toMatchObject({ code: "Canceled" });
+    const late = client.coordinations.waitFor({ ...wait, conditions: [model("Post")] }, { timeoutMs: 50 });
+    expect(await refusalOf(late)).toMatchObject({ code: "DeadlineExceeded" });
+    await eventually(async () => {
+      const after = await endedCalls(server.url);
+      expect(after.map((count, index) => count - (before[index] ?? 0))).toEqual([1, 1, 2]);
+    });
+    expect(await openWaitCount(client, coordinationId)).toBe(0);
+  });
 });
+
+/** Calls of WaitFor that were answered, that were refused, and that were left, by the client itself or at the deadline. */
+async function endedCalls(url: string): Promise<readonly number[]> {
+  const method = "coordination.v1.CoordinationService/WaitFor";
+  const metrics = await scrapeMetrics(url);
+  const ended = (code: string) => metrics.value("coordination_calls_total", { method, code });
+  return [ended("OK"), ended("InvalidArgument"), ended("Canceled") + ended("DeadlineExceeded")];
+}
 
 function message(messageType: string) {
   return { case: "interAgentMessage", value: { messageType, message: "" } } as const;

@@ -1,7 +1,7 @@
 /** Waits as the coordinator takes them, once the wire has been left behind. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { SignalFilterSchema } from "@coordination-signals/proto/coordination/v1/signal";
-import type { WaitRequest } from "../../server/src/coordination/waits/open-waits.js";
+import type { WaitRequest } from "../../server/src/coordination/waits/wait-request.js";
 import { compileSignalFilter } from "../../server/src/model/signal-filter.js";
 import type { WaitConditionRecord } from "../../server/src/state/wait-record.js";
 import type { FilterParts } from "./coordinator-under-test.js";

@@ -1,4 +1,3 @@
-import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type CoordinationService,
@@ -6,7 +5,6 @@ import {
   ListCoordinationsRequestSchema,
   type WaitForRequest,
   type WaitForResponse,
-  WaitForResponseSchema,
 } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import { SubscriptionSchema } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { agentMessage } from "../registry/agent-state.js";
@@ -20,7 +18,7 @@ import type { ServiceDependencies } from "./service-dependencies.js";
 import { timelineMessage, timelineRequestFrom } from "./timeline-message.js";
 import { unreportedMessages } from "./unreported-message.js";
 import { waitGraphMessage } from "./wait-graph-message.js";
-import { openWaitMessage, waitRequestFrom } from "./wait-message.js";
+import { openWaitMessage, waitRequestFrom, waitResponse } from "./wait-message.js";
 
 const maxOverviewItems = 1_000;
 
@@ -61,17 +59,13 @@ async function listCoordinations(coordinator: SignalCoordinator, request: ListCo
   };
 }
 
+/** As every protocol but binary gRPC is served, for which see `WaitForMethod`. */
 async function waitFor(
   { coordinator, expressions }: ServiceDependencies,
   request: WaitForRequest,
   { signal }: HandlerContext,
 ): Promise<WaitForResponse> {
-  const states = await coordinator.waitFor(waitRequestFrom(request, expressions), signal);
-  return create(WaitForResponseSchema, {
-    conditions: states.map((state) =>
-      state.is === "satisfied" ? { satisfied: true, sequence: state.sequence } : { satisfied: false, sequence: 0n },
-    ),
-  });
+  return waitResponse(await coordinator.waitFor(waitRequestFrom(request, expressions), signal));
 }
 
 function overviewOf(coordinator: SignalCoordinator, { session, header }: ExistingSession) {

@@ -10,7 +10,8 @@ export interface FrameCall {
   readonly isReady: boolean;
   /** Takes whole frames. They are dropped when the call has ended. */
   write(frames: Uint8Array): void;
-  succeed(): void;
+  /** Ends it well, with a last frame behind what was written. */
+  succeed(lastFrame?: Uint8Array): void;
   fail(error: ConnectError): void;
 }
 

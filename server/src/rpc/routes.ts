@@ -15,6 +15,7 @@ import { signalService } from "./signal-service.js";
 import { stateService } from "./state-service.js";
 import { StreamSignalsMethod } from "./stream-signals-method.js";
 import { SubscribeMethod } from "./subscribe-method.js";
+import { WaitForMethod } from "./wait-for-method.js";
 
 /** The services of the contract. */
 export const services: readonly DescService[] = [
@@ -46,8 +47,10 @@ export function serviceInterceptors(dependencies: ServiceDependencies): Intercep
 export function frameMethods(dependencies: ServiceDependencies): FrameMethods {
   const outcomes = new CallOutcomes(dependencies);
   const { subscribe, streamSignals } = SignalService.method;
+  const { waitFor } = CoordinationService.method;
   return new Map<string, FrameMethod | RequestFrameMethod>([
     [`/${nameOfMethod(subscribe)}`, new SubscribeMethod(dependencies, outcomes)],
     [`/${nameOfMethod(streamSignals)}`, new StreamSignalsMethod(dependencies, outcomes)],
+    [`/${nameOfMethod(waitFor)}`, new WaitForMethod(dependencies, outcomes)],
   ]);
 }

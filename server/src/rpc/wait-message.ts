@@ -1,7 +1,11 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { WaitForRequest } from "@coordination-signals/proto/coordination/v1/coordination_service";
-import { WaitForRequestSchema } from "@coordination-signals/proto/coordination/v1/coordination_service";
+import {
+  type WaitForRequest,
+  WaitForRequestSchema,
+  type WaitForResponse,
+  WaitForResponseSchema,
+} from "@coordination-signals/proto/coordination/v1/coordination_service";
 import { SignalFilterSchema } from "@coordination-signals/proto/coordination/v1/signal";
 import {
   type AgentCondition,
@@ -12,8 +16,9 @@ import {
   WaitConditionSchema,
   WaitMode,
 } from "@coordination-signals/proto/coordination/v1/wait";
-import type { WaitRequest } from "../coordination/waits/open-waits.js";
+import type { ConditionState } from "../coordination/waits/condition-state.js";
 import type { WaitView } from "../coordination/waits/wait-graph.js";
+import type { WaitRequest } from "../coordination/waits/wait-request.js";
 import { describeCondition } from "../coordination/waits/wait-text.js";
 import { CoordinationError } from "../model/coordination-error.js";
 import type { FilterExpressionCompiler } from "../model/filter-expression.js";
@@ -36,6 +41,15 @@ export function waitRequestFrom(request: WaitForRequest, expressions: FilterExpr
     independent: request.independent,
     timeoutMs: spanMs(request.timeout, defaultWaitTimeoutMs),
   };
+}
+
+/** What became of a wait's conditions. */
+export function waitResponse(states: readonly ConditionState[]): WaitForResponse {
+  return create(WaitForResponseSchema, {
+    conditions: states.map((state) =>
+      state.is === "satisfied" ? { satisfied: true, sequence: state.sequence } : { satisfied: false, sequence: 0n },
+    ),
+  });
 }
 
 /** An open wait as the contract shows it. */

@@ -133,13 +133,24 @@ export class SessionDirectory {
 
   /** Brings a coordination into memory and keeps it there until `unpin`. */
   async pin(coordinationId: string): Promise<SessionState> {
-    let slot = this.#slots.get(coordinationId);
-    while (slot === undefined) {
+    let session = this.#pinResident(coordinationId);
+    while (session === undefined) {
       await this.#load(coordinationId);
       // Somebody else may have used it and let it go while the news of its loading was on its way here: two states of
       // one coordination would be two writers of its log.
-      slot = this.#slots.get(coordinationId);
+      session = this.#pinResident(coordinationId);
     }
+    return session;
+  }
+
+  /** As `pinCurrent`, at once; undefined where that takes time. */
+  pinAtHand(coordinationId: string): SessionState | undefined {
+    return this.#currency === undefined ? this.#pinResident(coordinationId) : undefined;
+  }
+
+  #pinResident(coordinationId: string): SessionState | undefined {
+    const slot = this.#slots.get(coordinationId);
+    if (slot === undefined) return undefined;
     slot.pins += 1;
     this.#idle.delete(coordinationId);
     return slot.session;

@@ -113,8 +113,18 @@ export class SessionState {
   }
 
   /** The open waits of an agent. */
-  waitsOf(agentId: string): ReadonlyMap<string, WaitRecord> {
+  waitsOf(agentId: string): Iterable<WaitRecord> {
     return this.#waits.ofAgent(agentId);
+  }
+
+  /** What is known of an agent. */
+  agent(agentId: string): AgentRecord | undefined {
+    return this.#agents.get(agentId);
+  }
+
+  /** The resolution of a dependency, by its key. */
+  dependency(key: string): DependencyRecord | undefined {
+    return this.#dependencies.get(key);
   }
 
   /** When each server with open waits was last heard of, in milliseconds. */
@@ -174,6 +184,20 @@ export class SessionState {
     const mayBlock = this.#changesBlocking(draft);
     this.#setWaits(draft.waitChanges);
     if (mayBlock) this.parkedWaits.blockingChanged();
+  }
+
+  /**
+   * Opens a wait, or changes it, without a turn: only where this server has the store to itself, and nobody else has to be told.
+   * `mayBlock` as of `WaitDraft.put`.
+   */
+  putWait(record: WaitRecord, mayBlock: boolean): void {
+    this.#waits.set(record.waitId, record);
+    if (mayBlock) this.parkedWaits.blockingChanged();
+  }
+
+  /** As `putWait`, takes a wait out that has ended. */
+  closeWait(waitId: string): void {
+    this.#waits.set(waitId, undefined);
   }
 
   /** Takes over what another server on the same store has changed. */

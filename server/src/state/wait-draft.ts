@@ -6,7 +6,7 @@ import { type WaitRecord, waitKey, waitOwnerKey } from "./wait-record.js";
 export interface OpenWaitState {
   readonly waits: ReadonlyMap<string, WaitRecord>;
   readonly waitOwners: ReadonlyMap<string, number>;
-  waitsOf(agentId: string): ReadonlyMap<string, WaitRecord>;
+  waitsOf(agentId: string): Iterable<WaitRecord>;
 }
 
 /** What changes of open waits; undefined values are removals. */
@@ -57,7 +57,7 @@ export class WaitDraft {
 
   /** The open waits of an agent, also of servers that may be gone. */
   ofAgent(agentId: string): readonly WaitRecord[] {
-    const waitIds = new Set(this.#base.waitsOf(agentId).keys());
+    const waitIds = new Set(Array.from(this.#base.waitsOf(agentId), ({ waitId }) => waitId));
     for (const waitId of this.#putOf.get(agentId) ?? []) waitIds.add(waitId);
     return [...waitIds].flatMap((waitId) => this.#waits.get(waitId) ?? []);
   }

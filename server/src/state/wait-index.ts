@@ -22,7 +22,8 @@ type Wake = () => void;
  */
 export class WaitIndex {
   readonly #all = new Set<Wake>();
-  readonly #byTopic = new Map<string, Set<Wake>>();
+  /** Most topics have one wait: a set for each of them would be the larger part of what parking costs. */
+  readonly #byTopic = new Map<string, Wake | Set<Wake>>();
   readonly #byType = new Map<Wake, number>();
   readonly #watchers = new Set<Wake>();
 
@@ -34,7 +35,7 @@ export class WaitIndex {
   park(interest: WaitInterest, wake: Wake): () => void {
     const topics = topicsOf(interest);
     this.#all.add(wake);
-    for (const topic of topics) this.#byTopic.set(topic, (this.#byTopic.get(topic) ?? new Set()).add(wake));
+    for (const topic of topics) this.#join(topic, wake);
     if (interest.typeMask !== undefined && interest.typeMask !== 0) this.#byType.set(wake, interest.typeMask);
     return () => {
       this.#all.delete(wake);
@@ -83,22 +84,31 @@ export class WaitIndex {
   }
 
   #wakeTopic(topic: string): void {
-    for (const wake of [...(this.#byTopic.get(topic) ?? [])]) wake();
+    const group = this.#byTopic.get(topic);
+    if (!(group instanceof Set)) group?.();
+    else for (const wake of [...group]) wake();
+  }
+
+  #join(topic: string, wake: Wake): void {
+    const group = this.#byTopic.get(topic);
+    if (group === undefined) this.#byTopic.set(topic, wake);
+    else if (group instanceof Set) group.add(wake);
+    else this.#byTopic.set(topic, new Set([group, wake]));
   }
 
   #leave(topic: string, wake: Wake): void {
     const group = this.#byTopic.get(topic);
-    group?.delete(wake);
-    if (group?.size === 0) this.#byTopic.delete(topic);
+    if (group instanceof Set) group.delete(wake);
+    if (group === wake || (group instanceof Set && group.size === 0)) this.#byTopic.delete(topic);
   }
 }
 
 function topicsOf({ dependencies = [], agentIds = [], correlationId }: WaitInterest): readonly string[] {
-  return [
-    ...dependencies.map(dependencyTopic),
-    ...agentIds.map(agentTopic),
-    ...(correlationId === undefined ? [] : [correlationTopic(correlationId)]),
-  ];
+  const topics: string[] = [];
+  for (const key of dependencies) topics.push(dependencyTopic(key));
+  for (const agentId of agentIds) topics.push(agentTopic(agentId));
+  if (correlationId !== undefined) topics.push(correlationTopic(correlationId));
+  return topics;
 }
 
 function dependencyTopic(key: string): string {

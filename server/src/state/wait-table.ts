@@ -1,18 +1,21 @@
 import type { WaitRecord } from "./wait-record.js";
 
-const none: ReadonlyMap<string, WaitRecord> = new Map();
+const none: readonly WaitRecord[] = [];
 
 /** Open waits by id, and for each agent its own: what others wait for is followed from agent to agent. */
 export class WaitTable {
   readonly #all = new Map<string, WaitRecord>();
-  readonly #byAgent = new Map<string, Map<string, WaitRecord>>();
+  /** Most agents have one wait: a map for each of them would be the larger part of what a wait holds. */
+  readonly #byAgent = new Map<string, WaitRecord | Map<string, WaitRecord>>();
 
   get all(): ReadonlyMap<string, WaitRecord> {
     return this.#all;
   }
 
-  ofAgent(agentId: string): ReadonlyMap<string, WaitRecord> {
-    return this.#byAgent.get(agentId) ?? none;
+  ofAgent(agentId: string): Iterable<WaitRecord> {
+    const own = this.#byAgent.get(agentId);
+    if (own === undefined) return none;
+    return own instanceof Map ? own.values() : [own];
   }
 
   /** Sets a wait, or removes it where it is undefined. */
@@ -20,8 +23,10 @@ export class WaitTable {
     this.#remove(waitId);
     if (record === undefined) return;
     this.#all.set(waitId, record);
-    const own = this.#byAgent.get(record.agentId) ?? new Map<string, WaitRecord>();
-    this.#byAgent.set(record.agentId, own.set(waitId, record));
+    const own = this.#byAgent.get(record.agentId);
+    if (own === undefined) this.#byAgent.set(record.agentId, record);
+    else if (own instanceof Map) own.set(waitId, record);
+    else this.#byAgent.set(record.agentId, new Map([own, record].map((each) => [each.waitId, each])));
   }
 
   #remove(waitId: string): void {
@@ -29,7 +34,7 @@ export class WaitTable {
     if (before === undefined) return;
     this.#all.delete(waitId);
     const own = this.#byAgent.get(before.agentId);
-    own?.delete(waitId);
-    if (own?.size === 0) this.#byAgent.delete(before.agentId);
+    if (own instanceof Map) own.delete(waitId);
+    if (!(own instanceof Map) || own.size === 0) this.#byAgent.delete(before.agentId);
   }
 }

@@ -32,7 +32,7 @@ const maxAttempts = 8;
 export class DeadlockWatch {
   readonly #options: DeadlockWatchOptions;
   readonly #unwatch: () => void;
-  readonly #closed = new AbortController();
+  readonly #departure = { aborted: false };
   #timer: NodeJS.Timeout | undefined;
   #dueMs = Number.POSITIVE_INFINITY;
   #pauseMs = leastPauseMs;
@@ -46,14 +46,14 @@ export class DeadlockWatch {
   /** Starts nothing new; resolves when nothing is on its way. */
   async close(): Promise<void> {
     this.#unwatch();
-    this.#closed.abort();
+    this.#departure.aborted = true;
     clearTimeout(this.#timer);
     await this.#looking;
   }
 
   #lookIn(delayMs: number): void {
     const dueMs = performance.now() + delayMs;
-    if (this.#closed.signal.aborted || dueMs >= this.#dueMs) return;
+    if (this.#departure.aborted || dueMs >= this.#dueMs) return;
     clearTimeout(this.#timer);
     this.#dueMs = dueMs;
     this.#timer = setTimeout(() => this.#startLook(), Math.min(delayMs, maxTimeoutMs));
@@ -89,16 +89,15 @@ export class DeadlockWatch {
 
   async #end(wait: WaitRecord): Promise<void> {
     const { environment, session, onLoop } = this.#options;
-    const { signal } = this.#closed;
     const gatherer = new EvidenceGatherer(environment, session);
-    for (let attempt = 1; attempt <= maxAttempts && !signal.aborted; attempt++) {
+    for (let attempt = 1; attempt <= maxAttempts && !this.#departure.aborted; attempt++) {
       const result = await environment.directory.execute(
         session.coordinationId,
         plainOperation((draft) => breakLoop(draft, wait, gatherer.evidence)),
       );
       if (result.is === "broken") onLoop(wait, result.error);
       if (result.is !== "doubtful") return;
-      await gatherer.gather(result.unsure, signal);
+      await gatherer.gather(result.unsure, this.#departure);
     }
   }
 }

@@ -4,6 +4,7 @@ import type { LogEntry } from "../../model/log-entry.js";
 import type { LogReader } from "../../state/log-reader.js";
 import { readLogAfter } from "../../state/read-log.js";
 import type { SessionState } from "../../state/session-state.js";
+import type { Departure } from "./wait-environment.js";
 
 /** Looks at one entry; true when it need not see the next one. */
 export type EntryLook = (entry: LogEntry) => boolean;
@@ -39,9 +40,14 @@ export class LogScan {
     return this.#isSameStretch() ? this.#position : 0n;
   }
 
+  /** Whether nothing is there that it has not looked at. */
+  get isAtHead(): boolean {
+    return this.#isSameStretch() && this.#position >= (this.#session.header?.headSequence ?? 0n);
+  }
+
   /** Looks at what has not been looked at yet, until it has seen enough or is at the head. */
-  async advance(look: EntryLook, abort: AbortSignal): Promise<void> {
-    while (!abort.aborted) {
+  async advance(look: EntryLook, departure: Departure): Promise<void> {
+    while (!departure.aborted) {
       this.#restartIfChanged();
       const { header } = this.#session;
       if (header === undefined || this.#position >= header.headSequence) return;

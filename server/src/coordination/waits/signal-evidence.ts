@@ -2,7 +2,7 @@ import type { SessionState } from "../../state/session-state.js";
 import type { WaitRecord } from "../../state/wait-record.js";
 import { SignalMatches } from "./signal-matches.js";
 import type { SignalEvidence } from "./wait-admission.js";
-import type { WaitEnvironment } from "./wait-environment.js";
+import type { Departure, WaitEnvironment } from "./wait-environment.js";
 
 /** Before a loop is told, finds out whether signals have come that waits of it ask for and that nobody has looked at yet. */
 export class EvidenceGatherer {
@@ -26,12 +26,12 @@ export class EvidenceGatherer {
   }
 
   /** Looks at everything that these waits have not seen yet. */
-  async gather(waits: readonly WaitRecord[], abort: AbortSignal): Promise<void> {
+  async gather(waits: readonly WaitRecord[], departure: Departure): Promise<void> {
     for (const wait of waits) {
       const options = { ...this.#environment, session: this.#session, wait };
       const matches = this.#matches.get(wait.waitId) ?? new SignalMatches(options);
       this.#matches.set(wait.waitId, matches);
-      await matches.advance(abort);
+      await matches.advance(departure);
     }
   }
 }

@@ -8,6 +8,7 @@ import type { LogReader } from "../../state/log-reader.js";
 import type { SessionState } from "../../state/session-state.js";
 import type { WaitRecord } from "../../state/wait-record.js";
 import { LogScan } from "./log-scan.js";
+import type { Departure } from "./wait-environment.js";
 
 /** What signals are matched with. */
 export interface SignalMatchesOptions {
@@ -51,9 +52,14 @@ export class SignalMatches {
     return this.#scan.throughSequence;
   }
 
+  /** Whether everything that has come was looked at. */
+  get isCurrent(): boolean {
+    return this.#filters.length === 0 || this.#scan.isAtHead;
+  }
+
   /** Looks at what has come. Throws FILTER_BUDGET_EXCEEDED. */
-  async advance(abort: AbortSignal): Promise<void> {
-    if (this.#filters.length > 0) await this.#scan.advance((entry) => this.#look(entry), abort);
+  async advance(departure: Departure): Promise<void> {
+    if (this.#filters.length > 0) await this.#scan.advance((entry) => this.#look(entry), departure);
   }
 
   #look(entry: LogEntry): boolean {

@@ -1,6 +1,7 @@
 import type { CoordinationError } from "../../model/coordination-error.js";
 import { maxWaitsPerCoordination } from "../../model/limits.js";
 import type { Draft } from "../../state/draft.js";
+import type { SessionState } from "../../state/session-state.js";
 import { compareWaits, type WaitRecord } from "../../state/wait-record.js";
 import { pathBack } from "./blocked-agents.js";
 import { conditionStates, waitState } from "./condition-state.js";
@@ -22,6 +23,15 @@ export type Admission =
 export interface SignalEvidence {
   readonly matched: Readonly<Record<string, string>>;
   readonly throughSequence: bigint;
+}
+
+/**
+ * Whether opening a wait could be refused: there are too many, or it leads back to its agent. Of the others nothing that is on its
+ * way to the store can make a loop before it is there, and then loops are looked for.
+ */
+export function mayBeRefused(wait: WaitRecord, session: SessionState, world: WaitWorld): boolean {
+  if (session.waits.size >= maxWaitsPerCoordination) return true;
+  return !wait.independent && reachedWaits(wait, world) !== undefined;
 }
 
 /** Opens a wait, under the coordination's lock. Throws DEADLOCK when it would close a loop, TOO_MANY_WAITS. */

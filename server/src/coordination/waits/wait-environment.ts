@@ -16,10 +16,15 @@ export interface WaitEnvironment {
   readonly outgoing?: CompiledTransform | undefined;
   /** Names this server among those that have open waits. */
   readonly owner: string;
+  /** Whether other servers work with the same store: they have to be told of open waits, and that this server is there. */
+  readonly isShared: boolean;
   readonly isDraining: () => boolean;
   /** Told when something failed that is tried again by itself. */
   readonly onBackgroundError: (error: unknown) => void;
 }
+
+/** Whether somebody has gone for whom something is done; an `AbortSignal` is one. */
+export type Departure = Pick<AbortSignal, "aborted">;
 
 /** An operation that looks up no requests and appends nothing. */
 export function plainOperation<T>(run: (draft: Draft) => T): Operation<T> {

@@ -59,14 +59,18 @@ export function worldOfDraft(draft: Draft, owner: string): WaitWorld {
 
 /** A coordination as of its last commit. */
 export function worldOfSession(session: SessionState, server: WaitServer): WaitWorld {
+  let waits: readonly WaitRecord[] | undefined;
   return {
     nowMs: server.nowMs,
     headSequence: session.header?.headSequence ?? 0n,
-    waits: liveWaits(session.waits.values(), session.waitOwners, server),
-    waitsOf: (agentId) => liveWaits(session.waitsOf(agentId).values(), session.waitOwners, server),
-    agent: (agentId) => session.agents.get(agentId),
+    get waits() {
+      waits ??= liveWaits(session.waits.values(), session.waitOwners, server);
+      return waits;
+    },
+    waitsOf: (agentId) => liveWaits(session.waitsOf(agentId), session.waitOwners, server),
+    agent: (agentId) => session.agent(agentId),
     agents: () => session.agents.values(),
-    dependency: (key) => session.dependencies.get(key),
+    dependency: (key) => session.dependency(key),
     activity: session.activity,
   };
 }

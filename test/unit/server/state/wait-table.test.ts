@@ -15,7 +15,7 @@ const waitOf = (waitId: string, agentId: string): WaitRecord => ({
   matched: {},
 });
 
-const namesOf = (waits: ReadonlyMap<string, WaitRecord>) => [...waits.keys()];
+const namesOf = (waits: Iterable<WaitRecord>) => Array.from(waits, ({ waitId }) => waitId);
 
 describe("WaitTable", () => {
   test("finds waits by id and by agent, as they are set and removed", () => {
@@ -23,12 +23,12 @@ describe("WaitTable", () => {
     table.set("a1", waitOf("a1", "a"));
     table.set("a2", waitOf("a2", "a"));
     table.set("b1", waitOf("b1", "b"));
-    expect(namesOf(table.all)).toEqual(["a1", "a2", "b1"]);
+    expect(namesOf(table.all.values())).toEqual(["a1", "a2", "b1"]);
     expect(namesOf(table.ofAgent("a"))).toEqual(["a1", "a2"]);
     table.set("a1", undefined);
     table.set("b1", undefined);
     table.set("never", undefined);
-    expect(namesOf(table.all)).toEqual(["a2"]);
+    expect(namesOf(table.all.values())).toEqual(["a2"]);
     expect(namesOf(table.ofAgent("a"))).toEqual(["a2"]);
     expect(namesOf(table.ofAgent("b"))).toEqual([]);
   });

@@ -117,6 +117,24 @@ describe("OpenWaits", () => {
     }
   });
 
+  test("a wait that is left while it is being opened leaves no trace", async () => {
+    await using subject = new CoordinatorUnderTest();
+    await subject.send();
+    // It leads back to its agent, so that only the lock tells that it is no loop.
+    const { answer, abort } = await open(subject, { agentId: "a", conditions: [completed("b")] });
+    const leaving = new AbortController();
+    const conditions = [completed("a"), dependencyOf("d", "X")];
+    const left = subject.coordinator.waitFor(waitRequest({ agentId: "b", conditions, mode: "any" }), leaving.signal);
+    leaving.abort();
+    await expect(left).rejects.toMatchObject({ name: "AbortError" });
+    // What is sent afterwards is stored after whatever was on its way.
+    await subject.send();
+    await subject.send();
+    expect(await graphSize(subject.coordinator)).toBe(1);
+    abort.abort();
+    await answer;
+  });
+
   test("a thousand waits cost a signal for one of them nothing", async () => {
     await using subject = new CoordinatorUnderTest();
     await subject.send();
