@@ -4,16 +4,18 @@ import type { Coordination } from "@coordination-signals/proto/coordination/v1/c
 import { CoordinationService } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import { SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { StateService } from "@coordination-signals/proto/coordination/v1/state_service";
-import { Caller, type CallOptions, clientClosedError } from "./calls/caller.js";
+import { Caller, type CallOptions } from "./calls/caller.js";
 import { type RetryOptions, retryPolicyFrom } from "./calls/retry-policy.js";
 import { CoordinationObserver } from "./coordination-observer.js";
 import { CoordinationSession } from "./coordination-session.js";
+import { clientClosedError } from "./errors/cancelled-error.js";
 import { OpenResources } from "./open-resources.js";
 import { type Page, readPages } from "./read-pages.js";
 import { createPipelines } from "./sending/create-pipelines.js";
 import type { SessionEnvironment } from "./session-environment.js";
 import { type Clock, systemClock } from "./time/clock.js";
 import type { ClientTransport } from "./transport/client-transport.js";
+import { connectUnaryCalls } from "./transport/connect-unary-calls.js";
 
 /** How a client behaves, whatever its transport. */
 export interface CoordinationClientBehavior {
@@ -89,6 +91,7 @@ export class CoordinationClient implements AsyncDisposable {
       registry: createClient(AgentRegistryService, transport.transport),
       coordinations: createClient(CoordinationService, transport.transport),
       state: createClient(StateService, transport.transport),
+      unaryCalls: transport.unaryCalls ?? connectUnaryCalls(transport.transport),
       caller: new Caller({ retry, timeoutMs, clock, closed: this.#closed.signal }),
       retry,
       clock,

@@ -34,8 +34,9 @@ import {
 } from "./acknowledgement/durable-subscriptions.js";
 import { LeaseKeeper } from "./acknowledgement/lease-keeper.js";
 import { Worker, type WorkHandler, type WorkOptions } from "./acknowledgement/worker.js";
-import { type CallOptions, clientClosedError } from "./calls/caller.js";
+import type { CallOptions } from "./calls/caller.js";
 import { remove } from "./calls/remove.js";
+import { clientClosedError } from "./errors/cancelled-error.js";
 import { InternalError } from "./errors/coordination-client-error.js";
 import { invalidOption } from "./errors/invalid-option.js";
 import { type HistoryOptions, SignalHistory } from "./history/signal-history.js";

@@ -1,7 +1,8 @@
+import type { DescMessage } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Agent } from "@coordination-signals/proto/coordination/v1/agent";
-import { type CallOptions, clientClosedError } from "./calls/caller.js";
-import { untilAborted } from "./calls/until-aborted.js";
+import type { CallOptions } from "./calls/caller.js";
+import { LongCall, type LongCallEnvironment, type LongCallPlan } from "./calls/long-call.js";
 import { CoordinationObserver } from "./coordination-observer.js";
 import { invalidOption } from "./errors/invalid-option.js";
 import { deregisterAgent, heartbeatAgent, type RegisterOptions, registerAgent } from "./registry/agent-registration.js";
@@ -12,8 +13,8 @@ import {
   RequestListener,
   requestExpression,
 } from "./requests/request-listener.js";
-import { type RequestInit, type RequestOptions, type RequestResult, requestSignal } from "./requests/request-signal.js";
-import { type RequireAckOptions, requiredAcksOf, sendAcknowledged } from "./sending/acknowledged-send.js";
+import { type RequestInit, type RequestOptions, type RequestResult, requestPlan } from "./requests/request-signal.js";
+import { acknowledgedSendPlan, type RequireAckOptions, requiredAcksOf } from "./sending/acknowledged-send.js";
 import { encodeAtomicBatch } from "./sending/atomic-batch.js";
 import { encodeSend } from "./sending/encode-send.js";
 import type {
@@ -28,9 +29,8 @@ import type {
 import type { SendResult } from "./sending/send-result.js";
 import { SignalSender } from "./sending/signal-sender.js";
 import type { SessionEnvironment } from "./session-environment.js";
-import { linkAbort } from "./time/linked-abort.js";
 import type { WaitConditionInit } from "./waits/wait-conditions.js";
-import { type WaitForOptions, type WaitResult, waitFor } from "./waits/wait-for.js";
+import { type WaitForOptions, type WaitResult, waitPlan } from "./waits/wait-for.js";
 
 /** What a send takes beside its event. */
 export interface SendOptions extends SignalOptions, RequireAckOptions {
@@ -76,6 +76,7 @@ export class CoordinationSession extends CoordinationObserver {
   readonly agentId: string;
   readonly #environment: SessionEnvironment;
   readonly #sender: SignalSender;
+  readonly #longCalls: LongCallEnvironment;
   #heartbeat: HeartbeatTimer | undefined;
   #heartbeatStatus: HeartbeatStatus | undefined;
 
@@ -85,8 +86,9 @@ export class CoordinationSession extends CoordinationObserver {
     if (typeof agentId !== "string" || agentId === "") throw invalidOption("agentId is empty, leave it out to observe");
     this.agentId = agentId;
     this.#environment = environment;
-    const { retry, clock, maxQueuedSignals, maxQueuedBytes, closeTimeoutMs } = environment;
+    const { unaryCalls: calls, retry, clock, maxQueuedSignals, maxQueuedBytes, closeTimeoutMs } = environment;
     const open = this.openResources;
+    this.#longCalls = { calls, retry, clock, open };
     const pipeline = environment.createPipeline(open);
     this.#sender = new SignalSender({ pipeline, retry, clock, maxQueuedSignals, maxQueuedBytes, closeTimeoutMs, open });
   }
@@ -133,16 +135,12 @@ export class CoordinationSession extends CoordinationObserver {
    * is missing and who could bring it), PreconditionError (the coordination is closed), NotFoundError (it was deleted),
    * InvalidRequestError, OverloadedError, UnavailableError, CancelledError.
    */
-  async waitFor(
+  waitFor(
     conditions: WaitConditionInit | readonly WaitConditionInit[],
     options: WaitForOptions = {},
   ): Promise<WaitResult> {
-    const { coordinations: client, caller, clock } = this.#environment;
-    const { coordinationId, agentId } = this;
     // What this agent has sent may be what others need before they can bring what it waits for.
-    return this.#afterSends(options.signal, (signal) =>
-      waitFor({ client, caller, clock, coordinationId, agentId }, conditions, { ...options, signal }),
-    );
+    return this.#callAfterSends(() => waitPlan(this, conditions, options), options.signal);
   }
 
   /**
@@ -152,11 +150,8 @@ export class CoordinationSession extends CoordinationObserver {
    * Throws PreconditionError (NO_RESPONDERS: nobody who was asked has a live lease, and nothing is stored), TimeoutError
    * (REQUEST_TIMEOUT), and what sends and waits throw.
    */
-  async request(event: RequestInit, options: RequestOptions = {}): Promise<RequestResult> {
-    const { signals: client, caller, clock } = this.#environment;
-    return this.#afterSends(options.signal, (signal) =>
-      requestSignal({ client, caller, clock }, this, { event, options: { ...options, signal } }),
-    );
+  request(event: RequestInit, options: RequestOptions = {}): Promise<RequestResult> {
+    return this.#callAfterSends(() => requestPlan(this, event, options), options.signal);
   }
 
   /**
@@ -227,32 +222,26 @@ export class CoordinationSession extends CoordinationObserver {
   #sendSignal(outgoing: OutgoingSignal, options: SendSignalOptions | undefined): Promise<SendResult> {
     try {
       this.assertOpen();
-      if (options !== undefined && requiredAcksOf(options).length > 0) return this.#sendAcknowledged(outgoing, options);
+      if (options !== undefined && requiredAcksOf(options).length > 0) {
+        return this.#callAfterSends(() => acknowledgedSendPlan(this, outgoing, options), options.signal);
+      }
       return this.#sender.send(encodeSend(this, outgoing), options?.signal);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  #sendAcknowledged(outgoing: OutgoingSignal, options: SendSignalOptions): Promise<SendResult> {
-    const { signals: client, caller, clock } = this.#environment;
-    return this.#afterSends(options.signal, (signal) =>
-      sendAcknowledged({ client, caller, clock }, this, outgoing, { ...options, signal }),
-    );
-  }
-
-  /** Runs a call that can take long once earlier sends are answered; it is given up with the session. */
-  async #afterSends<T>(given: AbortSignal | undefined, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    this.assertOpen();
-    const abort = linkAbort(given);
-    const resource = { close: async () => abort.abort(clientClosedError()) };
-    this.openResources.add(resource);
+  /** Makes a call that can take long once earlier sends are answered; it is given up with the session. */
+  #callAfterSends<I extends DescMessage, O extends DescMessage, T>(
+    plan: () => LongCallPlan<I, O, T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
     try {
-      await untilAborted(this.flush(), abort.signal);
-      return await run(abort.signal);
-    } finally {
-      this.openResources.remove(resource);
-      abort.release();
+      this.assertOpen();
+      const earlier = this.#sender.isIdle ? undefined : this.#sender.flush();
+      return new LongCall(this.#longCalls, plan()).run(signal, earlier);
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 

@@ -9,6 +9,7 @@ import type { OpenResources } from "./open-resources.js";
 import type { SendPipeline } from "./sending/send-pipeline.js";
 import type { Clock } from "./time/clock.js";
 import type { SignalStreams } from "./transport/signal-streams.js";
+import type { UnaryCalls } from "./transport/unary-calls.js";
 
 /** What a client gives its sessions. */
 export interface SessionEnvironment {
@@ -19,6 +20,7 @@ export interface SessionEnvironment {
   readonly coordinations: Client<typeof CoordinationService>;
   readonly state: Client<typeof StateService>;
   readonly caller: Caller;
+  readonly unaryCalls: UnaryCalls;
   readonly retry: RetryPolicy;
   readonly clock: Clock;
   /** `open` knows the pipeline for as long as it holds something. */

@@ -10,7 +10,8 @@ import type {
   AcknowledgementSchema,
 } from "@coordination-signals/proto/coordination/v1/acknowledgement";
 import type { SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
-import { type Caller, clientClosedError } from "../calls/caller.js";
+import type { Caller } from "../calls/caller.js";
+import { clientClosedError } from "../errors/cancelled-error.js";
 import { InternalError, OverloadedError } from "../errors/coordination-client-error.js";
 import { errorFromStatus } from "../errors/error-from-status.js";
 import type { Clock } from "../time/clock.js";

@@ -1,9 +1,8 @@
-import { CancelledError, type CoordinationClientError } from "../errors/coordination-client-error.js";
-import { errorFromConnect } from "../errors/error-from-connect.js";
+import { OpenResources } from "../open-resources.js";
 import type { Clock } from "../time/clock.js";
-import { type LinkedAbort, linkAbort } from "../time/linked-abort.js";
-import { sleep } from "../time/sleep.js";
-import { type RetryPolicy, retryDelayMs } from "./retry-policy.js";
+import { type OpenAttempt, promisedAttempt } from "../transport/unary-calls.js";
+import { type CallEnvironment, RepeatedCall } from "./repeated-call.js";
+import type { RetryPolicy } from "./retry-policy.js";
 
 /** What one attempt is given; passed on to Connect's call. */
 export interface Attempt {
@@ -34,103 +33,60 @@ export interface CallerOptions {
 /** Makes idempotent unary calls: with a timeout, repeated where the contract allows it, failing with this package's errors. */
 export class Caller {
   readonly #options: CallerOptions;
-  readonly #open = new Set<LinkedAbort>();
+  readonly #environment: CallEnvironment;
 
   constructor(options: CallerOptions) {
+    const { clock, closed } = options;
+    const open = new OpenResources();
     this.#options = options;
-    const { closed } = options;
+    this.#environment = { clock, open };
     // One listener for all calls: Node takes many on one signal for a leak.
-    closed.addEventListener("abort", () => {
-      for (const call of [...this.#open]) call.abort(closed.reason);
-    });
+    closed.addEventListener("abort", () => void open.close());
   }
 
   /** Runs a call until it succeeds or must not be repeated. */
   call<T>(run: (attempt: Attempt) => Promise<T>, options: CallOptions = {}): Promise<T> {
-    return this.#limited(run, options, this.#options.retry);
-  }
-
-  /**
-   * Runs a call that waits for something at the server: repeated as long as that takes, and not only as often as calls are that
-   * should be answered at once. It is told with `signal`, not with `timeoutMs`, when one attempt has taken too long.
-   */
-  callFor<T>(
-    run: (attempt: Attempt) => Promise<T>,
-    totalMs: number,
-    { signal }: Pick<CallOptions, "signal">,
-  ): Promise<T> {
-    const { retry } = this.#options;
-    const maxAttempts = retry.maxAttempts === 1 ? 1 : Number.MAX_SAFE_INTEGER;
-    return this.#limited(run, { signal }, { ...retry, maxAttempts, maxElapsedMs: totalMs });
+    return this.#run(run, options, this.#options.retry);
   }
 
   /** Runs a call that is not idempotent: when its answer is lost, the caller has to find out what became of it. */
   callOnce<T>(run: (attempt: Attempt) => Promise<T>, options: CallOptions = {}): Promise<T> {
-    return this.#limited(run, options, { ...this.#options.retry, maxAttempts: 1 });
+    return this.#run(run, options, { ...this.#options.retry, maxAttempts: 1 });
   }
 
-  async #limited<T>(run: (attempt: Attempt) => Promise<T>, options: CallOptions, retry: RetryPolicy): Promise<T> {
-    const abort = linkAbort(options.signal);
-    if (this.#options.closed.aborted) abort.abort(this.#options.closed.reason);
-    this.#open.add(abort);
-    const limits = { signal: abort.signal, timeoutMs: options.timeoutMs ?? this.#options.timeoutMs };
-    try {
-      return await this.#repeat(run, limits, retry);
-    } finally {
-      this.#open.delete(abort);
-      abort.release();
-    }
-  }
-
-  async #repeat<T>(
-    run: (attempt: Attempt) => Promise<T>,
-    limits: Omit<Attempt, "number">,
-    retry: RetryPolicy,
-  ): Promise<T> {
-    const { clock } = this.#options;
-    const { signal } = limits;
-    const startMs = clock.nowMs();
-    for (let number = 1; ; number += 1) {
-      if (signal.aborted) throw cancelledError(signal);
-      try {
-        return await run({ ...limits, number });
-      } catch (thrown) {
-        if (signal.aborted) throw cancelledError(signal);
-        const error = errorFromConnect(thrown);
-        const state = { attempts: number, elapsedMs: clock.nowMs() - startMs };
-        await this.#waitBeforeNext(retryDelayMs(retry, error, state, clock.random()), error, signal);
-      }
-    }
-  }
-
-  async #waitBeforeNext(
-    delayMs: number | undefined,
-    error: CoordinationClientError,
-    signal: AbortSignal,
-  ): Promise<void> {
-    if (delayMs === undefined) throw error;
-    if (delayMs === 0) return;
-    try {
-      await sleep(this.#options.clock, delayMs, signal);
-    } catch {
-      throw cancelledError(signal);
-    }
+  #run<T>(run: (attempt: Attempt) => Promise<T>, options: CallOptions, retryPolicy: RetryPolicy): Promise<T> {
+    const { closed } = this.#options;
+    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs;
+    const call = new PromisedCall(this.#environment, { run, timeoutMs, retryPolicy });
+    return call.run(closed.aborted ? closed : options.signal);
   }
 }
 
-/** Makes the error of a call whose signal was aborted. Closing the client aborts with an error that says so. */
-export function cancelledError(signal: AbortSignal): CancelledError {
-  const reason: unknown = signal.reason;
-  if (reason instanceof CancelledError) return reason;
-  return new CancelledError({
-    message: "cancelled by the caller",
-    reason: "CANCELLED",
-    code: "CANCELLED",
-    cause: reason,
-  });
+interface PromisedCallOptions<T> {
+  readonly run: (attempt: Attempt) => Promise<T>;
+  readonly timeoutMs: number;
+  readonly retryPolicy: RetryPolicy;
 }
 
-/** Makes the error of everything that is pending, or is begun, once the client is closed. */
-export function clientClosedError(): CancelledError {
-  return new CancelledError({ message: "the client is closed", reason: "CLIENT_CLOSED", code: "CANCELLED" });
+/** A call whose attempts are promises. */
+class PromisedCall<T> extends RepeatedCall<T, T> {
+  readonly #options: PromisedCallOptions<T>;
+
+  constructor(environment: CallEnvironment, options: PromisedCallOptions<T>) {
+    super(environment);
+    this.#options = options;
+  }
+
+  protected override get retryPolicy(): RetryPolicy {
+    return this.#options.retryPolicy;
+  }
+
+  protected override beginAttempt(number: number): OpenAttempt {
+    const { run, timeoutMs } = this.#options;
+    return promisedAttempt((signal) => run({ signal, timeoutMs, number }), this);
+  }
+
+  protected override resultOf(answer: T): T {
+    return answer;
+  }
 }

@@ -1,6 +1,6 @@
 import type { Client } from "@connectrpc/connect";
 import type { SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
-import { cancelledError } from "../calls/caller.js";
+import { cancelledError } from "../errors/cancelled-error.js";
 import { errorFromConnect } from "../errors/error-from-connect.js";
 import { assertOfTypes } from "../signals/assert-of-types.js";
 import {

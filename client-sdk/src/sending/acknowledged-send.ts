@@ -1,9 +1,11 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { Client } from "@connectrpc/connect";
-import type { SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
-import type { Caller } from "../calls/caller.js";
+import {
+  type SendSignalRequestSchema,
+  type SendSignalResponseSchema,
+  SignalService,
+} from "@coordination-signals/proto/coordination/v1/signal_service";
+import type { LongCallPlan } from "../calls/long-call.js";
 import { invalidOption } from "../errors/invalid-option.js";
-import type { Clock } from "../time/clock.js";
 import { encodeSend } from "./encode-send.js";
 import type { OutgoingSignal, Sender } from "./outgoing-signal.js";
 import { type SendResult, sendResultFrom } from "./send-result.js";
@@ -20,8 +22,12 @@ export interface RequireAckOptions {
 }
 
 const defaultTimeoutMs = 30_000;
-/** What the server's own answer to a timeout may take to come here. */
-const answerGraceMs = 10_000;
+/** A send that waits for acknowledgements as a call. */
+export type AcknowledgedSendPlan = LongCallPlan<
+  typeof SendSignalRequestSchema,
+  typeof SendSignalResponseSchema,
+  SendResult
+>;
 
 /** The agents that have to acknowledge a send; empty for none. Throws InvalidRequestError for options that do not go together. */
 export function requiredAcksOf({ requireAck = [], timeoutMs }: RequireAckOptions): readonly string[] {
@@ -32,26 +38,19 @@ export function requiredAcksOf({ requireAck = [], timeoutMs }: RequireAckOptions
   return requireAck;
 }
 
-/** Sends, and waits for acknowledgements: repeated with the same requestId while the server is away, it is stored once. */
-export async function sendAcknowledged(
-  environment: { readonly client: Client<typeof SignalService>; readonly caller: Caller; readonly clock: Clock },
+/** Plans to send, and to wait for acknowledgements: repeated with the same requestId while the server is away, it is stored once. */
+export function acknowledgedSendPlan(
   sender: Sender,
   outgoing: OutgoingSignal,
-  options: RequireAckOptions & { readonly signal: AbortSignal },
-): Promise<SendResult> {
-  const { client, caller, clock } = environment;
-  const { timeoutMs = defaultTimeoutMs, signal: abort } = options;
+  options: RequireAckOptions,
+): AcknowledgedSendPlan {
+  const { timeoutMs = defaultTimeoutMs } = options;
   const requiredAcks = [...requiredAcksOf(options)];
   const { request } = encodeSend(sender, outgoing);
-  const deadlineMs = clock.nowMs() + timeoutMs;
-  const response = await caller.callFor(
-    ({ signal }) => {
-      const restMs = Math.max(1, Math.ceil(deadlineMs - clock.nowMs()));
-      const attempt = { ...request, requiredAcks, ackTimeout: durationFromMs(restMs) };
-      return client.sendSignal(attempt, { signal, timeoutMs: restMs + answerGraceMs });
-    },
+  return {
+    method: SignalService.method.sendSignal,
+    requestFor: (restMs) => ({ ...request, requiredAcks, ackTimeout: durationFromMs(restMs) }),
+    resultOf: sendResultFrom,
     timeoutMs,
-    { signal: abort },
-  );
-  return sendResultFrom(response);
+  };
 }

@@ -1,5 +1,5 @@
-import { cancelledError, clientClosedError } from "../calls/caller.js";
 import { type RetryPolicy, retryDelayMs } from "../calls/retry-policy.js";
+import { cancelledError, clientClosedError } from "../errors/cancelled-error.js";
 import { type CoordinationClientError, OverloadedError } from "../errors/coordination-client-error.js";
 import { errorFromConnect } from "../errors/error-from-connect.js";
 import type { OpenResource, OpenResources } from "../open-resources.js";
@@ -87,6 +87,11 @@ export class SignalSender implements OpenResource {
     return new Promise((resolve, reject) => {
       this.#enqueue(sends, signal, { atomic: true, resolve, reject });
     });
+  }
+
+  /** Whether every send so far is answered. */
+  get isIdle(): boolean {
+    return this.#unanswered === 0;
   }
 
   /** Waits until every send so far is answered, well or not. */

@@ -1,4 +1,4 @@
-import { clientClosedError } from "../calls/caller.js";
+import { clientClosedError } from "../errors/cancelled-error.js";
 import type { OpenResource, OpenResources } from "../open-resources.js";
 import type { Clock } from "../time/clock.js";
 import type { OpenBatchChannel } from "./batch-channel.js";

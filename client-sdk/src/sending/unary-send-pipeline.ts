@@ -1,6 +1,6 @@
 import type { Client, ContextValues } from "@connectrpc/connect";
 import type { BatchSendSignalsResult, SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
-import { cancelledError } from "../calls/caller.js";
+import { cancelledError } from "../errors/cancelled-error.js";
 import { errorFromConnect } from "../errors/error-from-connect.js";
 import { requestRoute } from "../transport/call-route.js";
 import { assertOneEach, type BatchAnswer, batchAnswerFrom, hasUnavailable } from "./batch-results.js";

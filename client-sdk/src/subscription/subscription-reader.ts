@@ -4,8 +4,8 @@ import type {
   SignalService,
   SubscribeRequest,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
-import { cancelledError } from "../calls/caller.js";
 import { nextAttemptDelayMs, type RetryPolicy } from "../calls/retry-policy.js";
+import { cancelledError } from "../errors/cancelled-error.js";
 import { type CoordinationClientError, InternalError } from "../errors/coordination-client-error.js";
 import { errorFromConnect } from "../errors/error-from-connect.js";
 import type { Clock } from "../time/clock.js";

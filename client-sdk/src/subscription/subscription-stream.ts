@@ -1,6 +1,6 @@
 import type { Client } from "@connectrpc/connect";
 import type { SignalService, SubscribeRequest } from "@coordination-signals/proto/coordination/v1/signal_service";
-import { cancelledError } from "../calls/caller.js";
+import { cancelledError } from "../errors/cancelled-error.js";
 import { UnavailableError } from "../errors/coordination-client-error.js";
 import type { Clock } from "../time/clock.js";
 import { requestRoute } from "../transport/call-route.js";

@@ -1,7 +1,7 @@
 import type { Client } from "@connectrpc/connect";
 import type { SignalBatch, SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
-import { clientClosedError } from "../calls/caller.js";
 import type { RetryPolicy } from "../calls/retry-policy.js";
+import { clientClosedError } from "../errors/cancelled-error.js";
 import { CoordinationClientError } from "../errors/coordination-client-error.js";
 import type { OpenResource, OpenResources } from "../open-resources.js";
 import { assertOfTypes } from "../signals/assert-of-types.js";

@@ -1,5 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
 import type { SignalStreams } from "./signal-streams.js";
+import type { UnaryCalls } from "./unary-calls.js";
 
 /** The protocols the server speaks. Each carries the same messages. */
 export type Protocol = "grpc" | "grpc-web" | "connect";
@@ -13,6 +14,8 @@ export interface ClientTransport {
   readonly carriesRequestStreams?: boolean | undefined;
   /** The streams that it reads and writes as bytes; without them they go through `transport`. */
   readonly signalStreams?: SignalStreams | undefined;
+  /** Its unary calls where it makes them itself; without them they go through `transport`. */
+  readonly unaryCalls?: UnaryCalls | undefined;
   /** Calls back when this turn of the event loop has run its code, and before its writes leave. Default: no such call. */
   readonly afterTurn?: ((callback: () => void) => void) | undefined;
   /** Releases its connections; calls still open fail. */

@@ -8,7 +8,7 @@ import {
 import { type ClientTransport, maxRequestBytes, maxResponseBytes, type Protocol } from "./client-transport.js";
 import { withFastDecoding } from "./fast-decoding.js";
 import { createGrpcSignalStreams } from "./grpc/grpc-signal-streams.js";
-import { withGrpcUnary } from "./grpc/grpc-unary.js";
+import { GrpcUnaryCalls, withGrpcUnary } from "./grpc/grpc-unary.js";
 import { SessionManager } from "./session-manager.js";
 
 /** How a dead connection is noticed: PING frames on a connection with open calls that is silent. */
@@ -53,9 +53,11 @@ export function createNodeTransport(options: NodeTransportOptions): ClientTransp
   if (options.interceptors?.length) return { ...common, transport: plain };
   const { protocol, baseUrl } = options;
   if (protocol !== "grpc") return { ...common, transport: withFastDecoding(plain) };
+  const unaryCalls = new GrpcUnaryCalls(baseUrl, sessionManager);
   return {
     ...common,
-    transport: withGrpcUnary(plain, baseUrl, sessionManager),
+    transport: withGrpcUnary(plain, unaryCalls),
+    unaryCalls,
     signalStreams: createGrpcSignalStreams(baseUrl, sessionManager),
   };
 }

@@ -2,9 +2,10 @@ import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShap
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import { UnavailableError } from "../errors/coordination-client-error.js";
 import { errorFromConnect } from "../errors/error-from-connect.js";
-import { noteRoute } from "./call-route.js";
+import { type CallRoute, noteRoute } from "./call-route.js";
 import type { ClientTransport } from "./client-transport.js";
 import type { SignalStreams } from "./signal-streams.js";
+import type { AttemptEvents, UnaryCalls } from "./unary-calls.js";
 
 /*
  * Sends calls to one of several servers that share one database: to the same one for as long as it serves, then to the
@@ -30,6 +31,7 @@ export function createRotatingTransport(options: RotatingTransportOptions): Clie
     addressCount: options.baseUrls.length,
     carriesRequestStreams: transport.carriesRequestStreams,
     signalStreams: transport.signalStreams,
+    unaryCalls: transport.unaryCalls,
     afterTurn: transport.afterTurn,
     close: () => transport.close(),
   };
@@ -42,21 +44,20 @@ interface Address {
   readonly client: ClientTransport;
 }
 
-/** The address one call goes to. */
-interface Turn {
+/** The address that calls go to until it is left. */
+interface Turn extends CallRoute {
   readonly client: ClientTransport;
-  /** Judges what the call threw. */
-  readonly failed: (thrown: unknown) => void;
+  /** Judges what a call threw, which was given up by its signal or not. */
+  readonly failed: (thrown: unknown, signal?: AbortSignal) => void;
 }
 
 class RotatingTransport implements Transport {
   readonly #addresses: readonly Address[];
-  /** Grows by one with each change of address. */
-  #turn: number;
+  #turn: Turn;
 
   constructor({ baseUrls, open, random }: RotatingTransportOptions) {
     this.#addresses = baseUrls.map((baseUrl) => ({ baseUrl, client: open(baseUrl) }));
-    this.#turn = Math.floor(random() * baseUrls.length);
+    this.#turn = this.#createTurn(Math.floor(random() * baseUrls.length));
   }
 
   /** All addresses are spoken to alike. */
@@ -72,16 +73,26 @@ class RotatingTransport implements Transport {
     if (this.#addresses.some(({ client }) => client.signalStreams === undefined)) return undefined;
     return {
       subscribe: (request, options) => {
-        const { client, failed } = this.#takeTurn(undefined, options.contextValues);
-        return streamsOf(client).subscribe(request, { ...options, onFailed: failed });
+        const { client, failed } = this.#takeTurn(options.contextValues);
+        return streamsOf(client).subscribe(request, { ...options, onFailed: (thrown) => failed(thrown) });
       },
       sendBatches: (contextValues, events) => {
-        const { client, failed } = this.#takeTurn(undefined, contextValues);
+        const { client, failed } = this.#takeTurn(contextValues);
         const onEnd = (thrown: unknown) => {
           if (thrown !== undefined) failed(thrown);
           events.onEnd(thrown);
         };
         return streamsOf(client).sendBatches(contextValues, { ...events, onEnd });
+      },
+    };
+  }
+
+  get unaryCalls(): UnaryCalls | undefined {
+    if (this.#addresses.some(({ client }) => client.unaryCalls === undefined)) return undefined;
+    return {
+      begin: (call, events) => {
+        const turn = this.#turn;
+        return unaryCallsOf(turn.client).begin(call, new JudgedEvents(events, turn));
       },
     };
   }
@@ -94,11 +105,11 @@ class RotatingTransport implements Transport {
     input: MessageInitShape<I>,
     contextValues?: ContextValues,
   ): Promise<UnaryResponse<I, O>> {
-    const { client, failed } = this.#takeTurn(signal, contextValues);
+    const { client, failed } = this.#takeTurn(contextValues);
     try {
       return await client.transport.unary(method, signal, timeoutMs, header, input, contextValues);
     } catch (thrown) {
-      failed(thrown);
+      failed(thrown, signal);
       throw thrown;
     }
   }
@@ -111,12 +122,12 @@ class RotatingTransport implements Transport {
     input: AsyncIterable<MessageInitShape<I>>,
     contextValues?: ContextValues,
   ): Promise<StreamResponse<I, O>> {
-    const { client, failed } = this.#takeTurn(signal, contextValues);
+    const { client, failed } = this.#takeTurn(contextValues);
     try {
       const response = await client.transport.stream(method, signal, timeoutMs, header, input, contextValues);
-      return { ...response, message: watched(response.message, failed) };
+      return { ...response, message: watched(response.message, (thrown) => failed(thrown, signal)) };
     } catch (thrown) {
-      failed(thrown);
+      failed(thrown, signal);
       throw thrown;
     }
   }
@@ -125,19 +136,48 @@ class RotatingTransport implements Transport {
     for (const { client } of this.#addresses) client.close();
   }
 
-  #takeTurn(signal: AbortSignal | undefined, contextValues: ContextValues | undefined): Turn {
-    const turn = this.#turn;
-    const address = this.#addresses[turn % this.#addresses.length];
+  #takeTurn(contextValues: ContextValues | undefined): Turn {
+    noteRoute(contextValues, this.#turn);
+    return this.#turn;
+  }
+
+  #createTurn(number: number): Turn {
+    const address = this.#addresses[number % this.#addresses.length];
     if (address === undefined) throw new RangeError("a rotating transport needs at least 1 address, it has 0");
     const leave = () => {
-      if (turn === this.#turn) this.#turn += 1;
+      if (turn === this.#turn) this.#turn = this.#createTurn(number + 1);
     };
-    noteRoute(contextValues, { baseUrl: address.baseUrl, leave });
-    const failed = (thrown: unknown) => {
+    const failed: Turn["failed"] = (thrown, signal) => {
       if (isAddressFailure(thrown, signal)) leave();
     };
-    return { client: address.client, failed };
+    const turn: Turn = { ...address, leave, failed };
+    return turn;
   }
+}
+
+/** Hands on what becomes of an attempt, and judges what it failed with. */
+class JudgedEvents<Answer> implements AttemptEvents<Answer> {
+  readonly #events: AttemptEvents<Answer>;
+  readonly #turn: Turn;
+
+  constructor(events: AttemptEvents<Answer>, turn: Turn) {
+    this.#events = events;
+    this.#turn = turn;
+  }
+
+  answered(answer: Answer): void {
+    this.#events.answered(answer);
+  }
+
+  failed(thrown: unknown): void {
+    this.#turn.failed(thrown);
+    this.#events.failed(thrown);
+  }
+}
+
+function unaryCallsOf({ unaryCalls }: ClientTransport): UnaryCalls {
+  if (unaryCalls === undefined) throw new TypeError("the transport makes no unary calls of its own");
+  return unaryCalls;
 }
 
 function streamsOf({ signalStreams }: ClientTransport): SignalStreams {

@@ -1,4 +1,4 @@
-import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import { Http2SessionManager } from "@connectrpc/connect-node";
 
 type SessionOptions = ConstructorParameters<typeof Http2SessionManager>[2];
@@ -20,8 +20,19 @@ type ConnectionState =
   | { readonly t: "connecting"; readonly conn: Promise<ClientHttp2Session> }
   | { readonly t: string };
 
-/** What the library keeps to itself: how its manager goes from one state to the next. */
+/** A connection that stands, as the library knows it. */
+interface ReadyState {
+  readonly t: "ready";
+  readonly conn: ClientHttp2Session;
+  /** Whether it was silent for so long that it has to be asked before it is used. */
+  requiresVerify(): boolean;
+  isShuttingDown(): boolean;
+  registerRequest(stream: ClientHttp2Stream): void;
+}
+
+/** What the library keeps to itself: the state of its manager, and how it goes from one to the next. */
 interface ConnectionStates {
+  readonly s: ConnectionState | ReadyState;
   setState(state: ConnectionState): void;
 }
 
@@ -41,6 +52,25 @@ export class SessionManager extends Http2SessionManager {
     listenToConnections(this as unknown as ConnectionStates);
   }
 
+  /**
+   * Begins a stream at once; `undefined` where the connection does not stand, or has to be asked whether it lives: then `request`
+   * takes the time for it, or tells what is wrong.
+   */
+  requestNow(headers: OutgoingHttpHeaders): ClientHttp2Stream | undefined {
+    const state = (this as unknown as ConnectionStates).s;
+    if (!isReady(state) || state.isShuttingDown() || state.requiresVerify()) return undefined;
+    const { conn: connection } = state;
+    if (connection.closed || connection.destroyed) return undefined;
+    try {
+      const stream = connection.request(headers, {});
+      state.registerRequest(stream);
+      return stream;
+    } catch {
+      // The library meets the same, and either goes on with another connection or tells it.
+      return undefined;
+    }
+  }
+
   /** Notes that a stream has brought something: its connection lives. Often enough for that, for noting restarts a timer. */
   heard(stream: ClientHttp2Stream): void {
     const nowMs = performance.now();
@@ -48,6 +78,10 @@ export class SessionManager extends Http2SessionManager {
     this.#heardAtMs = nowMs;
     this.notifyResponseByteRead(stream);
   }
+}
+
+function isReady(state: ConnectionState | ReadyState): state is ReadyState {
+  return state.t === "ready";
 }
 
 /** Listens to each connection before the library does, and never stops. */

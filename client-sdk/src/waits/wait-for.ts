@@ -1,15 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { Client } from "@connectrpc/connect";
 import {
-  type CoordinationService,
+  CoordinationService,
+  type WaitForRequest,
   WaitForRequestSchema,
+  type WaitForResponse,
+  type WaitForResponseSchema,
 } from "@coordination-signals/proto/coordination/v1/coordination_service";
-import type { Caller } from "../calls/caller.js";
+import type { LongCallPlan } from "../calls/long-call.js";
 import { InvalidRequestError } from "../errors/coordination-client-error.js";
 import { invalidOption } from "../errors/invalid-option.js";
 import { assertKnownOptions } from "../signals/signal-filter.js";
-import type { Clock } from "../time/clock.js";
 import { conditionFrom, modeFrom, type WaitConditionInit, type WaitModeInit } from "./wait-conditions.js";
 
 /** How to wait. */
@@ -33,55 +34,50 @@ export interface WaitResult {
   readonly sequences: readonly (bigint | undefined)[];
 }
 
-/** What waits are made with. */
-export interface WaitEnvironment {
-  readonly client: Client<typeof CoordinationService>;
-  readonly caller: Caller;
-  readonly clock: Clock;
+/** Who waits. */
+export interface Waiter {
   readonly coordinationId: string;
   readonly agentId: string;
 }
 
+/** A wait as a call. */
+export type WaitPlan = LongCallPlan<typeof WaitForRequestSchema, typeof WaitForResponseSchema, WaitResult>;
+
 const defaultTimeoutMs = 60_000;
-/** What the server's own answer to a timeout may take to come here. */
-const answerGraceMs = 10_000;
 const waitForKeys = ["mode", "timeoutMs", "independent", "signal"] as const satisfies readonly (keyof WaitForOptions)[];
 
-/** Waits until enough conditions are met, however often the connection is lost or the server restarts meanwhile. */
-export async function waitFor(
-  { client, caller, clock, coordinationId, agentId }: WaitEnvironment,
+/** Plans to wait until enough conditions are met. Throws InvalidRequestError. */
+export function waitPlan(
+  waiter: Waiter,
   conditions: WaitConditionInit | readonly WaitConditionInit[],
   options: WaitForOptions,
-): Promise<WaitResult> {
+): WaitPlan {
   assertKnownOptions(options, waitForKeys);
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   if (!(timeoutMs > 0)) throw invalidOption(`timeoutMs is ${timeoutMs}, it must be greater than 0`);
-  const request = requestFrom({ coordinationId, agentId }, conditions, options);
-  // Whole milliseconds: gRPC knows no fractions of them.
-  const deadlineMs = clock.nowMs() + timeoutMs;
-  const response = await caller.callFor(
-    ({ signal }) => {
-      // History answers what has happened meanwhile: only the rest of the time is waited for.
-      const restMs = Math.max(1, Math.ceil(deadlineMs - clock.nowMs()));
-      const rest = create(WaitForRequestSchema, { ...request, timeout: durationFromMs(restMs) });
-      return client.waitFor(rest, { signal, timeoutMs: restMs + answerGraceMs });
-    },
-    timeoutMs,
-    options,
-  );
-  return { sequences: response.conditions.map(({ satisfied, sequence }) => (satisfied ? sequence : undefined)) };
+  const request = requestFrom(waiter, conditions, options);
+  const requestFor = (restMs: number): WaitForRequest => {
+    request.timeout = durationFromMs(restMs);
+    return request;
+  };
+  return { method: CoordinationService.method.waitFor, requestFor, resultOf: waitResultFrom, timeoutMs };
 }
 
 function requestFrom(
-  waiter: { readonly coordinationId: string; readonly agentId: string },
+  { coordinationId, agentId }: Waiter,
   conditions: WaitConditionInit | readonly WaitConditionInit[],
   { mode = "all", independent = false }: WaitForOptions,
-) {
+): WaitForRequest {
   const list: readonly WaitConditionInit[] = Array.isArray(conditions) ? conditions : [conditions];
   try {
-    return { ...waiter, ...modeFrom(mode), independent, conditions: list.map(conditionFrom) };
+    const how = { ...modeFrom(mode), independent, conditions: list.map(conditionFrom) };
+    return create(WaitForRequestSchema, { coordinationId, agentId, ...how });
   } catch (error) {
     if (error instanceof InvalidRequestError) throw error;
     throw invalidOption(`a condition cannot be understood: ${String(error)}`);
   }
+}
+
+function waitResultFrom({ conditions }: WaitForResponse): WaitResult {
+  return { sequences: conditions.map(({ satisfied, sequence }) => (satisfied ? sequence : undefined)) };
 }

@@ -1,4 +1,10 @@
-import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from "node:http2";
+import {
+  type ClientHttp2Stream,
+  constants,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { validateResponse, validateTrailer } from "@connectrpc/connect/protocol-grpc";
 import { maxResponseBytes } from "../client-transport.js";
@@ -19,16 +25,12 @@ export interface GrpcDeadline {
 /** What a stream tells as it happens. Nothing, once it was cancelled. */
 export interface GrpcStreamEvents {
   /** A message has arrived. Its bytes are part of the network's buffer: to be read, not kept for long. */
-  readonly onMessage: (message: Buffer) => void;
+  onMessage(message: Buffer): void;
   /** Called once, when nothing follows: with `undefined` when the server has ended the stream well. */
-  readonly onEnd: (thrown: unknown) => void;
+  onEnd(thrown: unknown): void;
 }
 
-const requestHeaders = {
-  "content-type": "application/grpc+proto",
-  "user-agent": "coordination-signals-client",
-  te: "trailers",
-};
+const contentType = "application/grpc+proto";
 
 /**
  * One call of gRPC as its bytes, on the connection that all calls share. Everything that ends it without a status of
@@ -37,10 +39,11 @@ const requestHeaders = {
 export class GrpcStream {
   readonly #target: GrpcStreamTarget;
   readonly #events: GrpcStreamEvents;
-  readonly #assembler: FrameAssembler;
+  /** Made when the first bytes come: of a thousand calls that wait for something most have none. */
+  #assembler: FrameAssembler | undefined;
   #stream: ClientHttp2Stream | undefined;
   /** Frames that wait for the connection to stand. */
-  #early: Uint8Array[] = [];
+  #early: Uint8Array[] | undefined;
   #isFinished = false;
   #isPaused = false;
   #isOver = false;
@@ -51,8 +54,10 @@ export class GrpcStream {
   constructor(target: GrpcStreamTarget, events: GrpcStreamEvents, deadline?: GrpcDeadline) {
     this.#target = target;
     this.#events = events;
-    this.#assembler = new FrameAssembler(maxResponseBytes, events.onMessage);
-    this.#open(deadline).catch((error: unknown) => this.#end(error));
+    const headers = requestHeaders(target.path, deadline);
+    const stream = target.connection.requestNow(headers);
+    if (stream !== undefined) this.#opened(stream);
+    else this.#openLater(headers).catch((error: unknown) => this.#end(error));
   }
 
   /** Headers of the answer, as far as they have come. */
@@ -68,8 +73,12 @@ export class GrpcStream {
   /** Sends whole frames. What is sent in one turn of the event loop leaves together. */
   write(frames: Uint8Array): void {
     if (this.#isOver || this.#isFinished) return;
-    if (this.#stream === undefined) this.#early.push(frames);
-    else this.#stream.write(frames);
+    if (this.#stream !== undefined) {
+      this.#stream.write(frames);
+      return;
+    }
+    this.#early ??= [];
+    this.#early.push(frames);
   }
 
   /** Says that nothing more will be sent. */
@@ -95,33 +104,40 @@ export class GrpcStream {
   /** Resets the stream; no event follows. */
   cancel(): void {
     this.#isOver = true;
-    this.#early = [];
+    this.#early = undefined;
     const stream = this.#stream;
     if (stream !== undefined && !stream.closed) stream.close(constants.NGHTTP2_CANCEL);
   }
 
-  async #open(deadline: GrpcDeadline | undefined): Promise<void> {
-    const { connection, path } = this.#target;
-    const headers = deadline === undefined ? requestHeaders : { ...requestHeaders, ...deadline };
-    const stream = await connection.request("POST", path, headers, {});
+  async #openLater(headers: OutgoingHttpHeaders): Promise<void> {
+    const stream = await this.#target.connection.request("POST", this.#target.path, headers, {});
+    if (!this.#isOver) {
+      this.#opened(stream);
+      return;
+    }
+    stream.on("error", ignore);
+    stream.close(constants.NGHTTP2_CANCEL);
+  }
+
+  #opened(stream: ClientHttp2Stream): void {
+    this.#stream = stream;
     // Whatever it is, its close follows.
     stream.on("error", (error) => {
       this.#failure ??= error;
     });
-    if (this.#isOver) {
-      stream.close(constants.NGHTTP2_CANCEL);
-      return;
-    }
-    this.#stream = stream;
     stream.on("response", (header) => this.#takeHeader(header));
     stream.on("trailers", (trailer) => {
       this.#trailer = trailer;
     });
     stream.on("end", () => this.#ended());
-    stream.on("close", () => this.#end(this.#whyClosed(stream)));
+    stream.on("close", () => {
+      if (!this.#isOver) this.#end(this.#whyClosed(stream));
+    });
     stream.on("data", (piece: Buffer) => this.#takePiece(piece, stream));
     if (this.#isPaused) stream.pause();
-    for (const frames of this.#early.splice(0)) stream.write(frames);
+    const early = this.#early;
+    this.#early = undefined;
+    if (early !== undefined) for (const frames of early) stream.write(frames);
     if (this.#isFinished) stream.end();
   }
 
@@ -139,6 +155,7 @@ export class GrpcStream {
   #takePiece(piece: Buffer, stream: ClientHttp2Stream): void {
     if (this.#isOver) return;
     this.#target.connection.heard(stream);
+    this.#assembler ??= new FrameAssembler(maxResponseBytes, (message) => this.#events.onMessage(message));
     try {
       this.#assembler.push(piece);
     } catch (error) {
@@ -154,7 +171,7 @@ export class GrpcStream {
   }
 
   #statusError(): unknown {
-    if (this.#assembler.isInside) return new ConnectError("incomplete envelope", Code.InvalidArgument);
+    if (this.#assembler?.isInside) return new ConnectError("incomplete envelope", Code.InvalidArgument);
     if (this.#trailer?.["grpc-status"] === "0") return undefined;
     try {
       validateTrailer(webHeaders(this.#trailer ?? this.#header ?? {}), new Headers());
@@ -183,15 +200,25 @@ export class GrpcStream {
   #end(thrown: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#early = [];
+    this.#early = undefined;
     this.#events.onEnd(thrown);
   }
 }
 
 /** Whether the server began to answer, in the form that was asked for, and all else is in the trailers. */
 function isUsual(header: IncomingHttpHeaders & IncomingHttpStatusHeader): boolean {
-  const { ":status": status, "content-type": contentType, "grpc-status": grpcStatus } = header;
-  return status === 200 && contentType === requestHeaders["content-type"] && grpcStatus === undefined;
+  return header[":status"] === 200 && header["content-type"] === contentType && header["grpc-status"] === undefined;
+}
+
+function requestHeaders(path: string, deadline: GrpcDeadline | undefined): OutgoingHttpHeaders {
+  const headers = {
+    ":method": "POST",
+    ":path": path,
+    "content-type": contentType,
+    "user-agent": "coordination-signals-client",
+    te: "trailers",
+  };
+  return deadline === undefined ? headers : { ...headers, ...deadline };
 }
 
 function webHeaders(headers: IncomingHttpHeaders): Headers {
@@ -206,3 +233,5 @@ function webHeaders(headers: IncomingHttpHeaders): Headers {
 function messageOf(failure: unknown): string {
   return failure instanceof Error ? failure.message : String(failure);
 }
+
+function ignore(): void {}

@@ -1,12 +1,21 @@
-import { create, type DescMessage, type DescMethodUnary, fromBinary, isMessage, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  fromBinary,
+  isMessage,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport, type UnaryResponse } from "@connectrpc/connect";
 import { createMethodUrl } from "@connectrpc/connect/protocol";
 import { SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { maxRequestBytes } from "../client-transport.js";
 import { decodeHistoryPage } from "../fast-decoding.js";
 import type { SessionManager } from "../session-manager.js";
+import type { AttemptEvents, OpenAttempt, UnaryCalls, UnaryRequest } from "../unary-calls.js";
 import { grpcFrame } from "./grpc-frame.js";
-import { type GrpcDeadline, GrpcStream } from "./grpc-stream.js";
+import { type GrpcDeadline, GrpcStream, type GrpcStreamEvents, type GrpcStreamTarget } from "./grpc-stream.js";
 
 /** The longest time a timer can be set to, in milliseconds. */
 const maxTimerMs = 2 ** 31 - 1;
@@ -14,129 +23,169 @@ const maxTimerMs = 2 ** 31 - 1;
 const maxTimeoutDigits = 8;
 
 /**
- * A transport that makes unary calls itself, on streams of the connection: the library's chain of asynchronous iterables costs a
- * client several times what the call does. Calls with headers of their own, and streams, stay with the library.
+ * Makes unary calls on streams of the connection: the library's chain of asynchronous iterables costs a client several times what
+ * the call does.
  */
-export function withGrpcUnary(library: Transport, baseUrl: string, connection: SessionManager): Transport {
-  const paths = new Map<DescMethodUnary, string>();
-  const pathOf = (method: DescMethodUnary): string => {
-    let path = paths.get(method);
-    if (path === undefined) {
-      path = new URL(createMethodUrl(baseUrl, method)).pathname;
-      paths.set(method, path);
+export class GrpcUnaryCalls implements UnaryCalls {
+  readonly #baseUrl: string;
+  readonly #connection: SessionManager;
+  readonly #targets = new Map<DescMethodUnary, GrpcStreamTarget>();
+
+  constructor(baseUrl: string, connection: SessionManager) {
+    this.#baseUrl = baseUrl;
+    this.#connection = connection;
+  }
+
+  begin<I extends DescMessage, O extends DescMessage>(
+    { method, input, timeoutMs }: UnaryRequest<I, O>,
+    events: AttemptEvents<MessageShape<O>>,
+  ): GrpcUnaryCall<O> {
+    const message = isMessage(input, method.input) ? input : create(method.input, input);
+    const request = grpcFrame(encode(method.input, message));
+    return new GrpcUnaryCall(method, { target: this.#targetOf(method), request, timeoutMs }, events);
+  }
+
+  #targetOf(method: DescMethodUnary): GrpcStreamTarget {
+    let target = this.#targets.get(method);
+    if (target === undefined) {
+      const path = new URL(createMethodUrl(this.#baseUrl, method)).pathname;
+      target = { connection: this.#connection, path };
+      this.#targets.set(method, target);
     }
-    return path;
-  };
+    return target;
+  }
+}
+
+/** A transport whose unary calls are made so. Calls with headers of their own, and streams, stay with the library. */
+export function withGrpcUnary(library: Transport, calls: GrpcUnaryCalls): Transport {
   return {
-    unary: (method, signal, timeoutMs, header, input, contextValues) => {
-      if (header !== undefined) return library.unary(method, signal, timeoutMs, header, input, contextValues);
-      const message = isMessage(input, method.input) ? input : create(method.input, input);
-      return new Promise((resolve, reject) => {
-        const target = { connection, path: pathOf(method) };
-        new UnaryCall({ target, method, signal, timeoutMs, resolve, reject }).begin(encode(method.input, message));
-      });
-    },
+    unary: (method, signal, timeoutMs, header, input, contextValues) =>
+      header === undefined
+        ? promisedCall(calls, { method, input, timeoutMs }, signal)
+        : library.unary(method, signal, timeoutMs, header, input, contextValues),
     stream: (...call) => library.stream(...call),
   };
 }
 
-interface UnaryCallOptions<I extends DescMessage, O extends DescMessage> {
-  readonly target: { readonly connection: SessionManager; readonly path: string };
-  readonly method: DescMethodUnary<I, O>;
-  readonly signal: AbortSignal | undefined;
+function promisedCall<I extends DescMessage, O extends DescMessage>(
+  calls: GrpcUnaryCalls,
+  request: UnaryRequest<I, O>,
+  signal: AbortSignal | undefined,
+): Promise<UnaryResponse<I, O>> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) throw abortError(signal);
+    const release = () => signal?.removeEventListener("abort", onAbort);
+    const call = calls.begin(request, {
+      answered: (message) => {
+        release();
+        resolve(responseOf(request.method, message, call));
+      },
+      failed: (thrown) => {
+        release();
+        reject(thrown);
+      },
+    });
+    const onAbort = () => {
+      call.cancel();
+      if (signal !== undefined) reject(abortError(signal));
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+function responseOf<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodUnary<I, O>,
+  message: MessageShape<O>,
+  call: GrpcUnaryCall<O>,
+): UnaryResponse<I, O> {
+  return {
+    stream: false,
+    service: method.parent,
+    method,
+    message,
+    // Made when they are asked for, which is seldom.
+    get header() {
+      return call.header;
+    },
+    get trailer() {
+      return call.trailer;
+    },
+  };
+}
+
+interface GrpcUnaryOptions {
+  readonly target: GrpcStreamTarget;
+  /** The frame of the request. */
+  readonly request: Uint8Array;
   readonly timeoutMs: number | undefined;
-  readonly resolve: (response: UnaryResponse<I, O>) => void;
-  readonly reject: (thrown: unknown) => void;
 }
 
 /** One call until it is answered, failed, given up or out of time. */
-class UnaryCall<I extends DescMessage, O extends DescMessage> {
-  readonly #options: UnaryCallOptions<I, O>;
-  #stream: GrpcStream | undefined;
-  #timer: NodeJS.Timeout | undefined;
+class GrpcUnaryCall<O extends DescMessage> implements OpenAttempt, GrpcStreamEvents {
+  readonly #method: DescMethodUnary<DescMessage, O>;
+  readonly #events: AttemptEvents<MessageShape<O>>;
+  readonly #stream: GrpcStream;
+  readonly #timer: NodeJS.Timeout | undefined;
   #answer: Buffer | undefined;
-  #isOver = false;
 
-  constructor(options: UnaryCallOptions<I, O>) {
-    this.#options = options;
-  }
-
-  begin(request: Uint8Array): void {
-    const { target, signal, timeoutMs } = this.#options;
-    if (signal?.aborted) {
-      this.#fail(abortError(signal));
-      return;
-    }
-    signal?.addEventListener("abort", this.#onAbort);
+  constructor(
+    method: DescMethodUnary<DescMessage, O>,
+    { target, request, timeoutMs }: GrpcUnaryOptions,
+    events: AttemptEvents<MessageShape<O>>,
+  ) {
+    this.#method = method;
+    this.#events = events;
     const hasDeadline = timeoutMs !== undefined && timeoutMs > 0;
-    if (hasDeadline) this.#timer = setTimeout(this.#onTimeout, Math.min(timeoutMs, maxTimerMs));
-    const events = { onMessage: this.#onMessage, onEnd: this.#onEnd };
-    this.#stream = new GrpcStream(target, events, hasDeadline ? deadlineAfter(timeoutMs) : undefined);
-    this.#stream.write(grpcFrame(request));
+    if (hasDeadline) this.#timer = setTimeout(() => this.#timedOut(), Math.min(timeoutMs, maxTimerMs));
+    this.#stream = new GrpcStream(target, this, hasDeadline ? deadlineAfter(timeoutMs) : undefined);
+    this.#stream.write(request);
     this.#stream.finish();
   }
 
-  readonly #onMessage = (message: Buffer): void => {
-    if (this.#answer !== undefined) this.#giveUp(new ConnectError("received more than one answer", Code.Unimplemented));
-    else this.#answer = message;
-  };
+  get header(): Headers {
+    return this.#stream.header;
+  }
 
-  readonly #onEnd = (thrown: unknown): void => {
+  get trailer(): Headers {
+    return this.#stream.trailer;
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timer);
+    this.#stream.cancel();
+  }
+
+  onMessage(message: Buffer): void {
+    if (this.#answer === undefined) this.#answer = message;
+    else this.#giveUp(new ConnectError("received more than one answer", Code.Unimplemented));
+  }
+
+  onEnd(thrown: unknown): void {
+    clearTimeout(this.#timer);
     const answer = this.#answer;
-    if (thrown !== undefined) this.#fail(thrown);
-    else if (answer === undefined) this.#fail(new ConnectError("received no answer", Code.Unimplemented));
+    if (thrown !== undefined) this.#events.failed(thrown);
+    else if (answer === undefined) this.#events.failed(new ConnectError("received no answer", Code.Unimplemented));
     else this.#take(answer);
-  };
+  }
 
-  readonly #onTimeout = (): void => this.#giveUp(new ConnectError("the operation timed out.", Code.DeadlineExceeded));
-
-  readonly #onAbort = (): void => {
-    const { signal } = this.#options;
-    if (signal !== undefined) this.#giveUp(abortError(signal));
-  };
+  #timedOut(): void {
+    this.#giveUp(new ConnectError("the operation timed out.", Code.DeadlineExceeded));
+  }
 
   #giveUp(error: ConnectError): void {
-    if (this.#isOver) return;
-    this.#stream?.cancel();
-    this.#fail(error);
+    this.cancel();
+    this.#events.failed(error);
   }
 
   #take(answer: Buffer): void {
+    let message: MessageShape<O>;
     try {
-      this.#succeed(decode(this.#options.method, answer));
+      message = decode(this.#method, answer);
     } catch (error) {
-      this.#fail(ConnectError.from(error, Code.InvalidArgument));
+      this.#events.failed(ConnectError.from(error, Code.InvalidArgument));
+      return;
     }
-  }
-
-  #succeed(message: UnaryResponse<I, O>["message"]): void {
-    const { method, resolve } = this.#options;
-    const stream = this.#stream;
-    this.#release();
-    resolve({
-      stream: false,
-      service: method.parent,
-      method,
-      message,
-      // Made when they are asked for, which is seldom.
-      get header() {
-        return stream?.header ?? new Headers();
-      },
-      get trailer() {
-        return stream?.trailer ?? new Headers();
-      },
-    });
-  }
-
-  #fail(thrown: unknown): void {
-    this.#release();
-    this.#options.reject(thrown);
-  }
-
-  #release(): void {
-    this.#isOver = true;
-    clearTimeout(this.#timer);
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#events.answered(message);
   }
 }
 
@@ -147,12 +196,9 @@ function encode<I extends DescMessage>(schema: I, message: Parameters<typeof toB
   throw new ConnectError(text, Code.ResourceExhausted);
 }
 
-function decode<O extends DescMessage>(
-  method: DescMethodUnary<DescMessage, O>,
-  bytes: Uint8Array,
-): UnaryResponse<DescMessage, O>["message"] {
+function decode<O extends DescMessage>(method: DescMethodUnary<DescMessage, O>, bytes: Uint8Array): MessageShape<O> {
   if (method === (SignalService.method.getSignalHistory as DescMethodUnary)) {
-    return decodeHistoryPage(bytes) as unknown as UnaryResponse<DescMessage, O>["message"];
+    return decodeHistoryPage(bytes) as unknown as MessageShape<O>;
   }
   return fromBinary(method.output, bytes);
 }

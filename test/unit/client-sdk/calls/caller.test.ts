@@ -1,7 +1,8 @@
 import { Code } from "@connectrpc/connect";
 import { describe, expect, test } from "@jest/globals";
-import { Caller, clientClosedError } from "../../../../client-sdk/src/calls/caller.js";
+import { Caller } from "../../../../client-sdk/src/calls/caller.js";
 import { retryPolicyFrom } from "../../../../client-sdk/src/calls/retry-policy.js";
+import { clientClosedError } from "../../../../client-sdk/src/errors/cancelled-error.js";
 import { contractError } from "../support/contract-errors.js";
 import { ManualClock } from "../support/manual-clock.js";
 

@@ -320,6 +320,28 @@ describe("A client of several servers", () => {
     expect(await answerer(replicas)).toBe("second");
   });
 
+  test.each<[string, Protocol, boolean]>([
+    ["grpc", "grpc", false],
+    ["grpc-web", "grpc-web", false],
+    ["connect by fetch", "connect", true],
+  ])("takes a wait to the next one when the first one shuts down, over %s", async (_, protocol, web) => {
+    const drains: Script = {
+      ...answering("first"),
+      coordinations: {
+        waitFor: () => {
+          throw contractError(shuttingDown);
+        },
+      },
+    };
+    const meets: Script = {
+      ...answering("second"),
+      coordinations: { waitFor: () => ({ conditions: [{ satisfied: true, sequence: 7n }] }) },
+    };
+    await using replicas = await connectReplicas([drains, meets], { protocol, web });
+    expect(await replicas.session.waitFor({ agentId: "other" })).toEqual({ sequences: [7n] });
+    expect(await answerer(replicas)).toBe("second");
+  });
+
   test("stays after calls and streams that the caller gave up", async () => {
     const arrived = createLatch();
     let calls = 0;
