@@ -1,4 +1,5 @@
 import type { SendSignalRequest } from "@coordination-signals/proto/coordination/v1/signal_service";
+import { areIds, isId, isName, maxIdLength } from "./plain-names.js";
 
 /*
  * The validator that reads the contract's rules takes several times as long as everything else that is done with a signal.
@@ -6,11 +7,7 @@ import type { SendSignalRequest } from "@coordination-signals/proto/coordination
  * never more lenient than the rules. Lengths in UTF-16 units, which it counts, are never below those in characters.
  */
 
-const idPattern = /^[A-Za-z0-9][A-Za-z0-9._:/-]*$/;
 const requestIdPattern = /^[\x20-\x7e]+$/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the rule of the contract
-const controlCharacters = /[\x00-\x1f\x7f]/;
-const maxIdLength = 200;
 const maxRequestIdLength = 128;
 const maxRecipients = 16;
 const maxMetadataPairs = 64;
@@ -30,7 +27,7 @@ export function isPlainSend(request: SendSignalRequest): boolean {
     request.$unknown === undefined &&
     isId(request.coordinationId) &&
     isId(request.senderAgentId) &&
-    areRecipients(request.recipientAgentIds) &&
+    areIds(request.recipientAgentIds, maxRecipients) &&
     request.priority >= 0 &&
     request.priority <= maxPriority &&
     request.correlationId.length <= maxIdLength &&
@@ -74,16 +71,8 @@ function isEvent(event: SendSignalRequest["event"]): boolean {
   }
 }
 
-function isId(text: string): boolean {
-  return text.length <= maxIdLength && idPattern.test(text);
-}
-
 function isIdOrEmpty(text: string): boolean {
   return text === "" || isId(text);
-}
-
-function isName(text: string): boolean {
-  return text !== "" && text.length <= maxIdLength && !controlCharacters.test(text);
 }
 
 function isRequestId(text: string): boolean {
@@ -100,11 +89,6 @@ function isPositive(value: number): boolean {
 
 function isDuration(value: number | undefined): boolean {
   return value === undefined || (value >= 0 && Number.isFinite(value));
-}
-
-function areRecipients(ids: readonly string[]): boolean {
-  if (ids.length === 0) return true;
-  return ids.length <= maxRecipients && ids.every(isId) && new Set(ids).size === ids.length;
 }
 
 function areTexts(texts: readonly string[], maxCount: number, maxLength: number): boolean {

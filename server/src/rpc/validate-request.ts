@@ -1,7 +1,11 @@
-import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import { create, type DescMessage, type Message, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Validator, type Violation, violationsToProto } from "@bufbuild/protovalidate";
 import { ViolationsSchema } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import {
+  type WaitForRequest,
+  WaitForRequestSchema,
+} from "@coordination-signals/proto/coordination/v1/coordination_service";
 import {
   type SendSignalRequest,
   SendSignalRequestSchema,
@@ -9,6 +13,7 @@ import {
 import { CoordinationError, type Reason } from "../model/coordination-error.js";
 import { maxViolations } from "../model/limits.js";
 import { isPlainSend } from "./plain-send.js";
+import { isPlainWait } from "./plain-wait.js";
 import { type UnknownField, UnknownFieldFinder } from "./unknown-field.js";
 import { CheckedRequest } from "./wire-send/wire-send.js";
 
@@ -61,7 +66,7 @@ export class RequestValidator {
    */
   validate<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): void {
     if (message instanceof CheckedRequest) return;
-    if (schema.typeName === SendSignalRequestSchema.typeName && isPlainSend(message as SendSignalRequest)) return;
+    if (isPlain(schema, message)) return;
     const unknown = this.#unknownFields.find(schema, message);
     if (unknown !== undefined) throw unknownFieldError(unknown);
     const result = this.#validator.validate(schema, message);
@@ -83,6 +88,18 @@ export class RequestValidator {
   /** Compiles the rules of a type of request now, unless one was validated before: the first validation does it otherwise. */
   compile(schema: DescMessage): void {
     this.#validator.validate(schema, create(schema));
+  }
+}
+
+/** Whether a request keeps every rule for certain, of those that come often enough to be asked. */
+function isPlain(schema: DescMessage, message: Message): boolean {
+  switch (schema.typeName) {
+    case SendSignalRequestSchema.typeName:
+      return isPlainSend(message as SendSignalRequest);
+    case WaitForRequestSchema.typeName:
+      return isPlainWait(message as WaitForRequest);
+    default:
+      return false;
   }
 }
 

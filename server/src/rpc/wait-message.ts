@@ -31,8 +31,7 @@ const maxNamedAgents = 100;
 
 /** What a request asks to wait for. Throws INVALID_REQUEST for parts that contradict each other, INVALID_FILTER. */
 export function waitRequestFrom(request: WaitForRequest, expressions: FilterExpressionCompiler): WaitRequest {
-  const bytes = toBinary(WaitForRequestSchema, request).length;
-  if (bytes > maxWaitBytes) throw invalid(`the request to wait is ${bytes} bytes, limit is ${maxWaitBytes}`);
+  checkSize(request);
   return {
     coordinationId: request.coordinationId,
     agentId: request.agentId,
@@ -80,6 +79,36 @@ const modes: Readonly<Record<WaitRecord["mode"], WaitMode>> = {
   any: WaitMode.ANY,
   atLeast: WaitMode.AT_LEAST,
 };
+
+/** Most requests need not be encoded to say that they are small. */
+function checkSize(request: WaitForRequest): void {
+  if (request.conditions.reduce((sum, condition) => sum + mostBytesOf(condition), mostEnvelopeBytes) <= maxWaitBytes)
+    return;
+  const bytes = toBinary(WaitForRequestSchema, request).length;
+  if (bytes > maxWaitBytes) throw invalid(`the request to wait is ${bytes} bytes, limit is ${maxWaitBytes}`);
+}
+
+// Two names, a time and small numbers.
+const mostEnvelopeBytes = 2_048;
+// Tags, lengths and small numbers.
+const mostFixedBytes = 64;
+const mostBytesPerUnit = 3;
+
+/** No less than a condition takes in its encoded form; infinite for filters, of which nobody knows. */
+function mostBytesOf({ condition }: WaitCondition): number {
+  switch (condition.case) {
+    case "dependency": {
+      const { dependencyType, dependencyId, expectedFrom } = condition.value;
+      let units = dependencyType.length + dependencyId.length;
+      for (const agentId of expectedFrom) units += agentId.length + 2;
+      return mostFixedBytes + mostBytesPerUnit * units;
+    }
+    case "agent":
+      return mostFixedBytes + mostBytesPerUnit * condition.value.agentId.length;
+    default:
+      return Number.POSITIVE_INFINITY;
+  }
+}
 
 function describe({ conditions }: WaitRecord, index: number): string {
   const condition = conditions[index];

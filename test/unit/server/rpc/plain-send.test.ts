@@ -1,12 +1,6 @@
-import { create, getOption, toJson } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { createValidator } from "@bufbuild/protovalidate";
-import {
-  FieldRulesSchema,
-  field as fieldRules,
-  OneofRulesSchema,
-  oneof as oneofRules,
-} from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import {
   AgentCompletedSchema,
   AgentInitializedSchema,
@@ -20,6 +14,7 @@ import {
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { isPlainSend } from "../../../../server/src/rpc/plain-send.js";
+import { number, present, rulesOf, text, texts } from "../../../support/contract-rules.js";
 import { fullEnvelope, fullEvents } from "../../../support/sample-signals.js";
 
 const validator = createValidator();
@@ -34,44 +29,6 @@ const request = (parts: object) =>
     ...parts,
   });
 
-/** Texts around every bound and character that a rule speaks of. */
-const oddText = fc.oneof(
-  fc.constantFrom(
-    "",
-    "a",
-    "9",
-    "-a",
-    "a b",
-    "a\n",
-    "a\u007f",
-    "\u0000",
-    "ü",
-    "😀",
-    "__proto__",
-    "A.b:c/d_e-f",
-    "a@b",
-    "~ ~",
-  ),
-  fc
-    .constantFrom(127, 128, 129, 199, 200, 201, 1_023, 1_024, 1_025, 4_095, 4_096, 4_097)
-    .map((length) => "x".repeat(length)),
-  fc.constantFrom(100, 101, 200, 201).map((length) => "😀".repeat(length)),
-  fc.string({ maxLength: 12 }),
-);
-const text = fc.oneof(
-  { weight: 12, arbitrary: fc.constantFrom("a", "B9", "A.b:c/d_e-f") },
-  { weight: 1, arbitrary: oddText },
-);
-const number = fc.constantFrom(undefined, 0, -0, 1, 0.5, 1.5, -1, -1e-300, Number.NaN, Number.POSITIVE_INFINITY);
-const texts = fc.oneof(
-  fc.array(text, { maxLength: 4 }),
-  fc
-    .constantFrom(15, 16, 17, 128, 129, 1_000, 1_001)
-    .map((count) => Array.from({ length: count }, (_, index) => `t${index}`)),
-);
-/** Absent where it is undefined, as generated code tells the two apart. */
-const present = (fields: object) =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 const event = fc.oneof(
   fc
     .record({ messageType: text, message: text, responseTimeoutMs: number })
@@ -170,17 +127,7 @@ describe("isPlainSend", () => {
       DependencyResolvedSchema,
       InterAgentMessageSchema,
     ];
-    const rules = schemas.flatMap((schema) => [
-      ...schema.fields.map(
-        (field) =>
-          `${schema.name}.${field.name} ${JSON.stringify(toJson(FieldRulesSchema, getOption(field, fieldRules)))}`,
-      ),
-      ...schema.oneofs.map(
-        (group) =>
-          `${schema.name}.${group.name} ${JSON.stringify(toJson(OneofRulesSchema, getOption(group, oneofRules)))}`,
-      ),
-    ]);
-    expect(rules).toMatchInlineSnapshot(`
+    expect(rulesOf(schemas)).toMatchInlineSnapshot(`
      [
        "SendSignalRequest.coordination_id {"string":{"minLen":"1","maxLen":"200","pattern":"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"}}",
        "SendSignalRequest.sender_agent_id {"string":{"minLen":"1","maxLen":"200","pattern":"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"}}",
