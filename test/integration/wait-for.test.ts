@@ -369,6 +369,11 @@ describe("WaitFor", () => {
     const initialised = initialisationOf("a");
     if (initialised.condition?.case === "agent") initialised.condition.value.minQualityScore = 0.5;
     expect(await refused({ conditions: [initialised] })).toMatchObject(invalid);
+    const crowd = Array.from({ length: 100 }, (_, index) => `agent-${index}`.padEnd(200, "x"));
+    expect(await refused({ conditions: Array.from("abcd", (name) => model(name, ...crowd)) })).toMatchObject({
+      ...invalid,
+      message: expect.stringMatching(/^the request to wait is 8\d{4} bytes, limit is 65536$/),
+    });
     const filter = { condition: { case: "signal", value: { expression: "signal.nothing == 1" } } } as const;
     expect(await refused({ conditions: [model("User"), filter] })).toMatchObject({
       code: "InvalidArgument",
