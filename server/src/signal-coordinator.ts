@@ -244,11 +244,14 @@ export class SignalCoordinator {
     return result;
   }
 
-  /** As `sendEach`; resolves once the signals stand in their queues. Those of one `order` do not overtake each other. */
-  async beginSends(
+  /**
+   * As `sendEach`; answers, or resolves once the signals stand in their queues. Those of one `order` do not overtake each other.
+   * Throws SHUTTING_DOWN.
+   */
+  beginSends(
     signals: readonly PreparedSignal[],
     order?: SendOrder,
-  ): Promise<BegunSends<readonly AppendOutcome[]>> {
+  ): BegunSends<readonly AppendOutcome[]> | Promise<BegunSends<readonly AppendOutcome[]>> {
     this.#checkTakesChanges();
     return this.#appender.begin(signals, order);
   }

@@ -32,15 +32,12 @@ export class SignalAppender {
    * Begins to store signals of any coordinations, each for itself; those of one coordination keep their order. The result
    * does not reject: whatever fails is an outcome.
    */
-  async begin(
+  begin(
     signals: readonly PreparedSignal[],
     order = new SendOrder(),
-  ): Promise<BegunSends<readonly AppendOutcome[]>> {
+  ): BegunSends<readonly AppendOutcome[]> | Promise<BegunSends<readonly AppendOutcome[]>> {
     const only = onlyCoordination(signals);
-    if (only !== undefined) return this.#beginGroup(only, signals, order);
-    const groups = [...groupsByCoordination(signals)];
-    const begun = await Promise.all(groups.map(([id, group]) => this.#beginGroup(id, group.signals, order)));
-    return { result: gathered(signals.length, groups, begun) };
+    return only === undefined ? this.#beginGroups(signals, order) : this.#beginGroup(only, signals, order);
   }
 
   /**
@@ -56,17 +53,27 @@ export class SignalAppender {
     return { result: this.#counted(begun.result) };
   }
 
-  async #beginGroup(
-    coordinationId: string,
+  async #beginGroups(
     signals: readonly PreparedSignal[],
     order: SendOrder,
   ): Promise<BegunSends<readonly AppendOutcome[]>> {
-    try {
-      const { result } = await this.#enqueue(coordinationId, appendSignals(signals, this.#options.validation), order);
-      return { result: this.#outcomes(signals, result) };
-    } catch (error) {
-      return { result: Promise.resolve(signals.map(() => ({ error }))) };
-    }
+    const groups = [...groupsByCoordination(signals)];
+    const begun = await Promise.all(groups.map(([id, group]) => this.#beginGroup(id, group.signals, order)));
+    return { result: gathered(signals.length, groups, begun) };
+  }
+
+  /** At once where the coordination is in memory. */
+  #beginGroup(
+    coordinationId: string,
+    signals: readonly PreparedSignal[],
+    order: SendOrder,
+  ): BegunSends<readonly AppendOutcome[]> | Promise<BegunSends<readonly AppendOutcome[]>> {
+    const begun = this.#enqueue(coordinationId, appendSignals(signals, this.#options.validation), order);
+    if (!(begun instanceof Promise)) return { result: this.#outcomes(signals, begun.result) };
+    return begun.then(
+      ({ result }) => ({ result: this.#outcomes(signals, result) }),
+      (error: unknown) => ({ result: Promise.resolve(signals.map(() => ({ error }))) }),
+    );
   }
 
   async #outcomes(
@@ -82,13 +89,17 @@ export class SignalAppender {
     }
   }
 
-  async #enqueue<T>(coordinationId: string, operation: Operation<T>, order: SendOrder): Promise<BegunSends<T>> {
-    try {
-      return await this.#options.directory.begin(coordinationId, order.keep(operation));
-    } catch (error) {
+  #enqueue<T>(
+    coordinationId: string,
+    operation: Operation<T>,
+    order: SendOrder,
+  ): BegunSends<T> | Promise<BegunSends<T>> {
+    const begun = this.#options.directory.begin(coordinationId, order.keep(operation));
+    if (!(begun instanceof Promise)) return begun;
+    return begun.catch((error: unknown) => {
       order.failed(error);
       throw error;
-    }
+    });
   }
 
   async #counted(result: Promise<readonly StoredSignal[]>): Promise<readonly StoredSignal[]> {

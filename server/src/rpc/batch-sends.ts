@@ -24,12 +24,12 @@ export interface BegunBatch {
   readonly outcomes: Promise<SendOutcome[]>;
 }
 
-/** Begins to store a batch, in an order if one is given. Throws what refuses an atomic batch before it reaches a queue. */
+/** Begins to store a batch, in an order if one is given: at once, if it can. Throws, or rejects with, what refuses an atomic batch before it reaches a queue. */
 export function beginBatch(
   dependencies: ServiceDependencies,
   { requests, atomic }: BatchSendSignalsRequest,
   order?: SendOrder,
-): Promise<BegunBatch> {
+): BegunBatch | Promise<BegunBatch> {
   return atomic ? beginAtomic(dependencies, requests, order) : beginEach(dependencies, requests, order);
 }
 
@@ -45,11 +45,11 @@ export function noteRefusal(
   return known;
 }
 
-async function beginEach(
+function beginEach(
   dependencies: ServiceDependencies,
   requests: readonly SendSignalRequest[],
   order: SendOrder | undefined,
-): Promise<BegunBatch> {
+): BegunBatch | Promise<BegunBatch> {
   const outcomes = new Array<SendOutcome>(requests.length);
   const prepared: PreparedSignal[] = [];
   const indexes: number[] = [];
@@ -62,7 +62,6 @@ async function beginEach(
     }
   }
   if (prepared.length === 0) return { outcomes: Promise.resolve(outcomes) };
-  const { result } = await dependencies.coordinator.beginSends(prepared, order);
   const fill = (appended: readonly AppendOutcome[]): SendOutcome[] => {
     for (const [at, outcome] of appended.entries()) {
       const index = indexes[at] ?? 0;
@@ -71,7 +70,9 @@ async function beginEach(
     }
     return outcomes;
   };
-  return { outcomes: result.then(fill) };
+  const begun = dependencies.coordinator.beginSends(prepared, order);
+  if (!(begun instanceof Promise)) return { outcomes: begun.result.then(fill) };
+  return begun.then(({ result }) => ({ outcomes: result.then(fill) }));
 }
 
 async function beginAtomic(

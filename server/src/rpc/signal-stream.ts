@@ -66,8 +66,18 @@ export class SignalStream {
   /** Begins a batch. Only while there is room. */
   take(batch: BatchSendSignalsRequest): void {
     this.#isBeginning = true;
-    // It does not reject: whatever refuses the batch is told in its outcomes.
-    void this.#begin(batch);
+    const begun: BegunBatch = { outcomes: undefined };
+    try {
+      const started = beginBatch(this.#dependencies, batch, this.#order);
+      if (started instanceof Promise) {
+        started.then(
+          ({ outcomes }) => this.#answerLater(batch, begun, outcomes),
+          (error: unknown) => this.#refuse(batch, begun, error),
+        );
+      } else this.#answerLater(batch, begun, started.outcomes);
+    } catch (error) {
+      this.#refuse(batch, begun, error);
+    }
   }
 
   /** Takes no more batches: the stream ends once what was begun is answered. */
@@ -96,20 +106,30 @@ export class SignalStream {
     return this.#close();
   }
 
-  async #begin(batch: BatchSendSignalsRequest): Promise<void> {
-    const begun: BegunBatch = { outcomes: undefined };
-    const refused = (error: unknown) =>
-      refusedBatch(batch, noteRefusal(this.#dependencies, atFault(batch, error), error));
-    try {
-      const { outcomes } = await beginBatch(this.#dependencies, batch, this.#order);
-      this.#hasBegun(begun);
-      begun.outcomes = await outcomes.catch(refused);
-    } catch (error) {
-      this.#order.failed(error);
-      begun.outcomes = refused(error);
-      this.#hasBegun(begun);
-    }
+  /** It stands in its queue: the next one may follow. */
+  #answerLater(batch: BatchSendSignalsRequest, begun: BegunBatch, outcomes: Promise<SendOutcome[]>): void {
+    outcomes.then(
+      (all) => this.#answer(begun, all),
+      (error: unknown) => this.#answer(begun, this.#refusalOf(batch, error)),
+    );
+    this.#hasBegun(begun);
+  }
+
+  /** It did not come so far. */
+  #refuse(batch: BatchSendSignalsRequest, begun: BegunBatch, error: unknown): void {
+    this.#order.failed(error);
+    begun.outcomes = this.#refusalOf(batch, error);
+    this.#hasBegun(begun);
     this.#advance();
+  }
+
+  #answer(begun: BegunBatch, outcomes: SendOutcome[]): void {
+    begun.outcomes = outcomes;
+    this.#advance();
+  }
+
+  #refusalOf(batch: BatchSendSignalsRequest, error: unknown): SendOutcome[] {
+    return refusedBatch(batch, noteRefusal(this.#dependencies, atFault(batch, error), error));
   }
 
   #hasBegun(batch: BegunBatch): void {

@@ -55,7 +55,7 @@ export class Draft {
   readonly #entries: LogEntry[] = [];
   readonly #records: JournalChange[] = [];
   readonly #changes: StateChange[] = [];
-  readonly #endedWaits = new Set<EndedWaitRecord>();
+  #endedWaits: ReadonlySet<EndedWaitRecord> = none;
   #droppedWaits = 0;
   #removedAfter: bigint | undefined;
   #header: CoordinationHeader | undefined;
@@ -290,11 +290,11 @@ export class Draft {
     const headSequence = this.headSequence;
     const oldestSequence = this.#oldestSequence;
     const sentByType = header.sentByType.slice();
-    const actors = new Set<string>();
+    const actors: string[] = [];
     for (let index = this.#settledEntries; index < this.#entries.length; index++) {
       const { type = 0, senderAgentId = "" } = this.#entries[index]?.facts ?? {};
       sentByType[type] = (sentByType[type] ?? 0) + 1;
-      if (actors.size < maxActors) actors.add(senderAgentId);
+      if (actors.length < maxActors && !actors.includes(senderAgentId)) actors.push(senderAgentId);
     }
     const revision = header.revision + BigInt(this.#entries.length - this.#settledEntries);
     this.#settledEntries = this.#entries.length;
@@ -302,7 +302,7 @@ export class Draft {
     this.#header = { ...header, headSequence, oldestSequence, lastSignalTimeMs, sentByType, revision };
     this.#changes.push({
       kind: "signalsAppended",
-      actors: [...actors],
+      actors,
       sequences: { from: first.sequence, through: last.sequence },
       detail: "",
       timeMs: this.nowMs,
@@ -334,10 +334,11 @@ export class Draft {
   writeEndedWaits(): void {
     if (this.#header === undefined || this.#endedWaits.size > 0) return;
     const { waiting, dropped } = this.#options.session.endedWaits;
+    if (waiting.length === 0 && dropped === 0) return;
+    this.#endedWaits = new Set(waiting);
     let number = this.#header.endedWaits + dropped;
     for (const record of waiting) {
       this.#records.push(endedWaitChange(record, number));
-      this.#endedWaits.add(record);
       number += 1;
     }
     this.#droppedWaits = dropped;
@@ -385,8 +386,10 @@ export class Draft {
     for (const [key, record] of this.changedDependencies) {
       changes.push({ kind: "dependency", key, value: encode(record) });
     }
-    changes.push(...this.#waitChanges(), ...(this.#subscriptions?.journalChanges() ?? []));
-    changes.push(...this.#records);
+    for (const change of this.#waitChanges()) changes.push(change);
+    if (this.#subscriptions !== undefined)
+      for (const change of this.#subscriptions.journalChanges()) changes.push(change);
+    for (const change of this.#records) changes.push(change);
     const header = this.#header;
     if (header !== undefined && this.#changes.length > 0) {
       const value = encodeStateChanges(mergedChanges(this.#changes));
@@ -395,14 +398,17 @@ export class Draft {
     return changes;
   }
 
-  #waitChanges(): JournalChange[] {
+  #waitChanges(): readonly JournalChange[] {
     const { sharesWaits, session } = this.#options;
-    if (!sharesWaits || this.#header === undefined) return [];
+    if (!sharesWaits || this.#header === undefined) return noChanges;
     // Before a coordination exists its waits are in memory only: with its beginning they become records.
     if (session.header === undefined) return this.waits.journalChanges({ all: true });
-    return this.#waits?.journalChanges({ all: false }) ?? [];
+    return this.#waits?.journalChanges({ all: false }) ?? noChanges;
   }
 }
+
+const none: ReadonlySet<never> = new Set();
+const noChanges: readonly JournalChange[] = [];
 
 function encode(record: AgentRecord | DependencyRecord | undefined): Uint8Array | undefined {
   return record && Buffer.from(JSON.stringify(record));

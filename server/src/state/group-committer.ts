@@ -53,16 +53,22 @@ export class GroupCommitter {
 
   /**
    * Runs an operation under its coordination's lock; resolves when its effect is durable and visible. Rejects with what it
-   * threw, SEND_QUEUE_FULL when 10,000 operations wait already, STORE_UNAVAILABLE when the commit failed.
+   * threw, SEND_QUEUE_FULL when 10,000 operations wait already, STORE_UNAVAILABLE when the commit failed. `onSettled` is called
+   * before whoever awaits it goes on.
    */
-  execute<T>(session: SessionState, operation: Operation<T>): Promise<T> {
-    return new Promise<T>((resolve, rejectPromise) => {
+  execute<T>(session: SessionState, operation: Operation<T>, onSettled?: (session: SessionState) => void): Promise<T> {
+    return new Promise<T>((resolvePromise, rejectPromise) => {
+      const resolve = (value: unknown): void => {
+        onSettled?.(session);
+        resolvePromise(value as T);
+      };
       const reject = (error: unknown): void => {
         operation.onRejected?.(error);
+        onSettled?.(session);
         rejectPromise(error);
       };
       try {
-        this.#queues.add(session, { operation, resolve: resolve as (value: unknown) => void, reject });
+        this.#queues.add(session, { operation, resolve, reject });
         this.#start();
       } catch (error) {
         reject(error);
@@ -97,15 +103,17 @@ export class GroupCommitter {
 
   async #run(): Promise<void> {
     // It finds nothing and stops in one go: what came in between would wait until something else comes.
-    for (let taken = this.#take(); taken.size > 0; taken = this.#take()) await this.#round(taken);
+    for (let taken = this.#take(); taken.length > 0; taken = this.#take()) await this.#round(taken);
     this.#isRunning = false;
     this.#announceIdle();
   }
 
-  #take(): WaitingOperations {
+  #take(): readonly WaitingOperations[] {
     this.#openLanes();
-    return this.#queues.take((session) => this.#lanes.has(session) || this.#isContended(session));
+    return this.#queues.take(this.#isLeftAlone);
   }
+
+  readonly #isLeftAlone = (session: SessionState): boolean => this.#lanes.has(session) || this.#isContended(session);
 
   #announceIdle(): void {
     if (!this.#isIdle) return;
@@ -114,20 +122,23 @@ export class GroupCommitter {
     for (const resolve of waiting) resolve();
   }
 
-  async #round(taken: WaitingOperations): Promise<void> {
+  async #round(taken: readonly WaitingOperations[]): Promise<void> {
     try {
       const turns = await this.#prepare(taken);
       this.#settle(turns, await this.#commit(turns));
       this.#options.metrics.setCoordinations(this.#options.store.count());
     } catch (error) {
-      for (const [session, queued] of taken) this.#reject(session, queued, error);
+      for (const { session, queued } of taken) this.#reject(session, queued, error);
     }
   }
 
-  async #prepare(taken: WaitingOperations): Promise<readonly Turn[]> {
-    const stale = new Set([...taken.keys()].filter((session) => this.#stale.has(session)));
+  #prepare(taken: readonly WaitingOperations[]): Promise<readonly Turn[]> {
+    return this.#shared === undefined ? runTurns(this.#options, taken) : this.#prepareShared(taken);
+  }
+
+  async #prepareShared(taken: readonly WaitingOperations[]): Promise<readonly Turn[]> {
+    const stale = new Set(taken.map(({ session }) => session).filter((session) => this.#stale.has(session)));
     await this.#stale.refresh([...stale]);
-    if (this.#shared === undefined) return runTurns(this.#options, taken);
     // Most requests are new, and looking them up first would be a round trip more for each of them.
     const turns = await runTurns(this.#options, taken, (session) => !this.#repeated.has(session));
     // What this server knows may be out of date: nothing is refused because of it.
@@ -135,14 +146,18 @@ export class GroupCommitter {
     const undone = new Set(await this.#stale.refresh(doubtful.map(({ session }) => session)));
     for (const { session, isUndecided } of turns) if (isUndecided) undone.add(session);
     if (undone.size === 0) return turns;
-    const again = await runTurns(this.#options, new Map([...taken].filter(([session]) => undone.has(session))));
+    const again = await runTurns(
+      this.#options,
+      taken.filter(({ session }) => undone.has(session)),
+    );
     return [...turns.filter(({ session }) => !undone.has(session)), ...again];
   }
 
   /** Commits what the turns changed; the outcomes are in their order, "committed" where nothing had to be. */
   async #commit(turns: readonly Turn[]): Promise<readonly CommitOutcome[]> {
     const { store } = this.#options;
-    const changed = turns.flatMap(({ part }) => part ?? []);
+    const changed: CommitPart[] = [];
+    for (const { part } of turns) if (part !== undefined) changed.push(part);
     const outcomes =
       changed.length === 0
         ? []
@@ -150,28 +165,33 @@ export class GroupCommitter {
             () => store.commit(changed),
             () => changed,
           );
+    if (outcomes.length === turns.length) return outcomes;
     let next = 0;
     return turns.map(({ part }) => (part === undefined ? "committed" : (outcomes[next++] ?? "conflict")));
   }
 
   /** Applies and answers what was committed; what another server was faster with goes to the front of its queue. */
   #settle(turns: readonly Turn[], outcomes: readonly CommitOutcome[]): void {
-    const committed = turns.filter((_, index) => outcomes[index] === "committed");
-    for (const { session, draft, part } of committed) {
-      if (part === undefined) {
-        session.applyTransient(draft);
-        continue;
-      }
-      session.apply(draft);
-      this.#conflicts.delete(session);
-    }
+    const isCommitted = (_: Turn, index: number): boolean => outcomes[index] === "committed";
+    const committed = turns.every(isCommitted) ? turns : turns.filter(isCommitted);
+    for (const turn of committed) this.#apply(turn);
     for (const { answers } of committed) for (const answer of answers) answer();
     for (const { session, part } of committed) if (part !== undefined) this.#options.onApplied(session);
+    if (this.#shared === undefined && committed === turns) return;
     for (const [index, { session, queued }] of turns.entries()) {
       if (outcomes[index] === "conflict") this.#retry(session, queued);
       else if (outcomes[index] === "repeated") this.#lookUp(session, queued);
       else this.#repeated.delete(session);
     }
+  }
+
+  #apply({ session, draft, part }: Turn): void {
+    if (part === undefined) {
+      session.applyTransient(draft);
+      return;
+    }
+    session.apply(draft);
+    this.#conflicts.delete(session);
   }
 
   #retry(session: SessionState, queued: readonly QueuedOperation[]): void {
@@ -205,7 +225,7 @@ export class GroupCommitter {
       this.#lanes.add(session);
       return false;
     });
-    for (const [session, queued] of contended) void this.#runLane(session, queued, this.#shared);
+    for (const { session, queued } of contended) void this.#runLane(session, queued, this.#shared);
   }
 
   async #runLane(session: SessionState, queued: readonly QueuedOperation[], shared: SharedStore): Promise<void> {
@@ -227,7 +247,7 @@ export class GroupCommitter {
       const change = changes.get(session.coordinationId);
       isFoughtFor = change !== undefined;
       if (change !== undefined) this.#stale.apply(session, change);
-      [turn] = await runTurns(this.#options, new Map([[session, queued]]));
+      [turn] = await runTurns(this.#options, [{ session, queued }]);
       return turn?.part === undefined ? [] : [turn.part];
     };
     const outcomes = await this.#measured(

@@ -3,8 +3,11 @@ import { maxCommitSignals, maxQueuedOperations } from "../model/limits.js";
 import type { QueuedOperation } from "./operation.js";
 import type { SessionState } from "./session-state.js";
 
-/** Operations that wait for one coordination, in the order in which they run. */
-export type WaitingOperations = ReadonlyMap<SessionState, readonly QueuedOperation[]>;
+/** Operations of one coordination, in the order in which they run. */
+export interface WaitingOperations {
+  readonly session: SessionState;
+  readonly queued: readonly QueuedOperation[];
+}
 
 /** What waits for each coordination's lock. */
 export class OperationQueues {
@@ -16,10 +19,10 @@ export class OperationQueues {
 
   /** Adds an operation to the end of its coordination's queue. Throws SEND_QUEUE_FULL when 10,000 wait there already. */
   add(session: SessionState, queued: QueuedOperation): void {
-    const queue = this.#queues.get(session) ?? [];
-    if (queue.length >= maxQueuedOperations) throw queueFull(session.coordinationId);
-    queue.push(queued);
-    this.#queues.set(session, queue);
+    const queue = this.#queues.get(session);
+    if (queue === undefined) this.#queues.set(session, [queued]);
+    else if (queue.length >= maxQueuedOperations) throw queueFull(session.coordinationId);
+    else queue.push(queued);
   }
 
   /** Puts operations that were taken back to the front: nothing overtakes them. */
@@ -28,16 +31,21 @@ export class OperationQueues {
   }
 
   /** Takes what fits into one commit from every queue but those that are to be left alone. */
-  take(isLeftAlone: (session: SessionState) => boolean): WaitingOperations {
-    const taken = new Map<SessionState, QueuedOperation[]>();
+  take(isLeftAlone: (session: SessionState) => boolean): readonly WaitingOperations[] {
+    if (this.isEmpty) return none;
+    const taken: WaitingOperations[] = [];
     for (const [session, queue] of this.#queues) {
       if (isLeftAlone(session)) continue;
-      taken.set(session, queue.splice(0, countForOneCommit(queue)));
-      if (queue.length === 0) this.#queues.delete(session);
+      const count = countForOneCommit(queue);
+      // Nearly always all of them, and then the queue itself is taken.
+      if (count === queue.length) this.#queues.delete(session);
+      taken.push({ session, queued: count === queue.length ? queue : queue.splice(0, count) });
     }
     return taken;
   }
 }
+
+const none: readonly WaitingOperations[] = [];
 
 function countForOneCommit(queue: readonly QueuedOperation[]): number {
   let signals = 0;

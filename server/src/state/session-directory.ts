@@ -24,6 +24,11 @@ export interface SessionDirectoryOptions {
   readonly onFlushFailed: (error: unknown) => void;
 }
 
+/** An operation that stands in its queue. */
+export interface Begun<T> {
+  readonly result: Promise<T>;
+}
+
 interface Slot {
   readonly session: SessionState;
   pins: number;
@@ -116,20 +121,36 @@ export class SessionDirectory {
 
   /** Runs an operation under a coordination's lock. */
   execute<T>(coordinationId: string, operation: Operation<T>): Promise<T> {
-    return this.with(coordinationId, (session) => this.#options.committer.execute(session, operation));
+    const session = this.#pinResident(coordinationId);
+    return session === undefined ? this.#executeLater(coordinationId, operation) : this.#executeIn(session, operation);
   }
 
   /**
-   * Puts an operation into its coordination's queue. Resolves once it stands there, with its result to come: what is begun
-   * after that runs after it.
+   * Puts an operation into its coordination's queue, at once where that is in memory. Answers, or resolves once it stands there,
+   * with its result to come, for somebody who awaits it at once: what is begun after that runs after it.
    */
-  async begin<T>(coordinationId: string, operation: Operation<T>): Promise<{ readonly result: Promise<T> }> {
-    const session = await this.pin(coordinationId);
-    const result = this.#options.committer.execute(session, operation).finally(() => this.unpin(session));
+  begin<T>(coordinationId: string, operation: Operation<T>): Begun<T> | Promise<Begun<T>> {
+    const session = this.#pinResident(coordinationId);
+    if (session === undefined) return this.#beginLater(coordinationId, operation);
+    return { result: this.#executeIn(session, operation) };
+  }
+
+  async #beginLater<T>(coordinationId: string, operation: Operation<T>): Promise<Begun<T>> {
+    const result = this.#executeIn(await this.pin(coordinationId), operation);
     // Whoever awaits it is told; it may fail before anybody does.
     result.catch(() => undefined);
     return { result };
   }
+
+  async #executeLater<T>(coordinationId: string, operation: Operation<T>): Promise<T> {
+    return this.#executeIn(await this.pin(coordinationId), operation);
+  }
+
+  #executeIn<T>(session: SessionState, operation: Operation<T>): Promise<T> {
+    return this.#options.committer.execute(session, operation, this.#unpin);
+  }
+
+  readonly #unpin = (session: SessionState): void => this.unpin(session);
 
   /** Brings a coordination into memory and keeps it there until `unpin`. */
   async pin(coordinationId: string): Promise<SessionState> {

@@ -34,17 +34,18 @@ export interface TurnOptions {
  */
 export async function runTurns(
   options: TurnOptions,
-  waiting: WaitingOperations,
+  waiting: readonly WaitingOperations[],
   assumesNew: (session: SessionState) => boolean = () => false,
 ): Promise<readonly Turn[]> {
   const countBeginning = beginningCounter(options);
-  const lookups = await Promise.all(
-    Array.from(waiting, ([session, queued]) =>
-      assumesNew(session) ? undefined : findRequests(options.store, session, queued),
-    ),
+  const looked = waiting.map(({ session, queued }) =>
+    assumesNew(session) ? undefined : findRequests(options.store, session, queued),
   );
-  return Array.from(waiting).map(([session, queued], index) =>
-    runTurn(options, { session, queued, knownRequests: lookups[index], countBeginning }),
+  const [only] = looked;
+  // One coordination at a time is what there mostly is, and a moment less on its way to the store.
+  const known = looked.length === 1 ? [await only] : await Promise.all(looked);
+  return waiting.map(({ session, queued }, index) =>
+    runTurn(options, { session, queued, knownRequests: known[index], countBeginning }),
   );
 }
 
@@ -66,7 +67,7 @@ function runTurn(
     acceptedAtMs: clock.monotonicMs(),
     retentionSignals,
     countBeginning,
-    knownRequests: knownRequests ?? new Map(),
+    knownRequests: knownRequests ?? noRequests,
     sharesWaits: store.shared !== undefined,
   });
   const answers = queued.map(({ operation, resolve, reject }) => {
@@ -105,20 +106,37 @@ function beginningCounter({ maxCoordinations, store }: TurnOptions): () => () =>
   };
 }
 
-async function findRequests(
+const noRequests: ReadonlyMap<string, LogEntry> = new Map();
+
+function findRequests(
   store: SignalStore,
-  session: SessionState,
+  { header, coordinationId }: SessionState,
   queued: readonly QueuedOperation[],
-): Promise<ReadonlyMap<string, LogEntry>> {
-  const known = new Map<string, LogEntry>();
+): ReadonlyMap<string, LogEntry> | Promise<ReadonlyMap<string, LogEntry>> {
+  const keys = requestKeysOf(queued);
+  if (header === undefined || keys.length === 0) return noRequests;
+  return store.findRequests(coordinationId, header.epoch, keys).then((entries) => knownRequests(keys, entries));
+}
+
+function requestKeysOf(queued: readonly QueuedOperation[]): readonly string[] {
+  if (queued.length === 1) return queued[0]?.operation.requestKeys ?? [];
   const keys: string[] = [];
   for (const { operation } of queued) for (const key of operation.requestKeys) keys.push(key);
-  if (session.header === undefined || keys.length === 0) return known;
-  const entries = await store.findRequests(session.coordinationId, session.header.epoch, keys);
-  entries.forEach((entry, index) => {
-    if (entry !== undefined) known.set(keys[index] ?? "", entry);
-  });
-  return known;
+  return keys;
+}
+
+function knownRequests(
+  keys: readonly string[],
+  entries: readonly (LogEntry | undefined)[],
+): ReadonlyMap<string, LogEntry> {
+  let known: Map<string, LogEntry> | undefined;
+  for (let index = 0; index < entries.length; index++) {
+    const entry = entries[index];
+    if (entry === undefined) continue;
+    known ??= new Map();
+    known.set(keys[index] ?? "", entry);
+  }
+  return known ?? noRequests;
 }
 
 function tooManyCoordinations(limit: number): CoordinationError {
