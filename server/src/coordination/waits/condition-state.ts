@@ -36,7 +36,8 @@ export type WaitState =
   | { readonly is: "failed"; readonly failure: ConditionFailure; readonly conditionIndex: number }
   | { readonly is: "pending" };
 
-const pending: ConditionState = { is: "pending" };
+const pending = { is: "pending" } as const;
+const satisfiedWait: WaitState = { is: "satisfied" };
 
 /** Judges the conditions of a wait; signals by what is known to have matched. */
 export function conditionStates(wait: Pick<WaitRecord, "conditions" | "matched">, facts: WaitFacts): ConditionState[] {
@@ -45,14 +46,18 @@ export function conditionStates(wait: Pick<WaitRecord, "conditions" | "matched">
 
 /** Judges a wait by its conditions. It has failed only when too few of them are left that can still be met. */
 export function waitState({ needed }: Pick<WaitRecord, "needed">, states: readonly ConditionState[]): WaitState {
-  const satisfied = states.filter(({ is }) => is === "satisfied").length;
-  if (satisfied >= needed) return { is: "satisfied" };
-  const open = states.filter(({ is }) => is === "pending").length;
-  if (satisfied + open >= needed) return { is: "pending" };
+  let satisfied = 0;
+  let open = 0;
+  for (const { is } of states) {
+    if (is === "satisfied") satisfied += 1;
+    else if (is === "pending") open += 1;
+  }
+  if (satisfied >= needed) return satisfiedWait;
+  if (satisfied + open >= needed) return pending;
   for (const [conditionIndex, state] of states.entries()) {
     if (state.is === "failed") return { is: "failed", failure: state.failure, conditionIndex };
   }
-  return { is: "pending" };
+  return pending;
 }
 
 function conditionState(

@@ -53,6 +53,8 @@ function outcomeOf(error: unknown): WaitOutcome {
 
 /** Without their filters, which can be large and say nothing to people. */
 function keptConditions(conditions: readonly WaitConditionRecord[]): readonly WaitConditionRecord[] {
+  const [only] = conditions;
+  if (only !== undefined && conditions.length === 1) return [withoutBulk(only)];
   const kept: WaitConditionRecord[] = [];
   let bytes = 0;
   for (const condition of conditions) {
@@ -67,6 +69,7 @@ function keptConditions(conditions: readonly WaitConditionRecord[]): readonly Wa
 function withoutBulk(condition: WaitConditionRecord): WaitConditionRecord {
   switch (condition.kind) {
     case "dependency":
+      if (condition.expectedFrom.length <= maxNamedAgents) return condition;
       return { ...condition, expectedFrom: condition.expectedFrom.slice(0, maxNamedAgents) };
     case "signal":
       return { ...condition, filter: "", senders: condition.senders.slice(0, maxNamedAgents) };
@@ -76,13 +79,18 @@ function withoutBulk(condition: WaitConditionRecord): WaitConditionRecord {
 }
 
 function sequencesOf(states: readonly ConditionState[]): Readonly<Record<string, string>> {
-  const met = states.flatMap((state, index) => (state.is === "satisfied" ? [[index, String(state.sequence)]] : []));
-  return Object.fromEntries(met);
+  const met: Record<string, string> = {};
+  for (let index = 0; index < states.length; index++) {
+    const state = states[index];
+    if (state?.is === "satisfied") met[index] = String(state.sequence);
+  }
+  return met;
 }
 
 /** The signal with which the last condition was met that was needed. */
 function decisiveSequence(states: readonly ConditionState[], needed: number): string | undefined {
-  const sequences = states.flatMap((state) => (state.is === "satisfied" ? [state.sequence] : []));
+  const sequences: bigint[] = [];
+  for (const state of states) if (state.is === "satisfied") sequences.push(state.sequence);
   const decisive = sequences.sort((a, b) => (a < b ? -1 : 1))[needed - 1];
   return decisive === undefined ? undefined : String(decisive);
 }

@@ -105,20 +105,27 @@ function loopThrough(wait: WaitRecord, world: WaitWorld, waits: readonly WaitRec
 /** The wait and all that it can depend on; undefined when none of it leads back to its agent. */
 function reachedWaits(wait: WaitRecord, world: WaitWorld): readonly WaitRecord[] | undefined {
   const providers = new ProviderFinder(world);
-  const named = (each: WaitRecord) => each.conditions.flatMap((condition) => providers.named(condition) ?? []);
-  const first = named(wait);
-  if (first.length === 0) return undefined;
-  const reached = new Set<string>(first);
+  const reached = new Set<string>();
+  addNamed(wait, providers, reached);
+  if (reached.size === 0) return undefined;
   const waits = [wait];
   for (const agentId of reached) {
     for (const each of world.waitsOf(agentId)) {
       if (each.waitId === wait.waitId) continue;
       waits.push(each);
-      for (const next of named(each)) reached.add(next);
+      addNamed(each, providers, reached);
     }
   }
   return reached.has(wait.agentId) ? waits : undefined;
 }
+
+/** Adds the agents that a wait names to those that were reached. */
+function addNamed({ conditions }: WaitRecord, providers: ProviderFinder, reached: Set<string>): void {
+  for (const condition of conditions)
+    for (const agentId of providers.named(condition) ?? noAgents) reached.add(agentId);
+}
+
+const noAgents: readonly string[] = [];
 
 /** The waits that ask for signals which may be there without anybody having looked. */
 function unsureWaits(
