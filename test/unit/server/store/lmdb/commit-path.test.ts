@@ -10,15 +10,12 @@ function pauseAfter(path: CommitPath, milliseconds: number): number {
 }
 
 describe("CommitPath", () => {
-  test("takes small commits at once, and large ones never", () => {
-    const path = new CommitPath();
-    expect([100, 2_048, 2_049, 1_000_000, 100].map((bytes) => path.takesAtOnce(bytes))).toEqual([
-      true,
-      true,
-      false,
-      false,
-      true,
-    ]);
+  test.each([
+    ["has no time to spare", false, [true, true, false, false, false, true]],
+    ["has time to spare", true, [true, true, true, true, false, true]],
+  ])("takes commits at once up to a size, when the main thread %s", (_when, hasSome, expected) => {
+    const path = new CommitPath({ hasSome });
+    expect([100, 2_048, 2_049, 65_536, 65_537, 100].map((bytes) => path.takesAtOnce(bytes))).toEqual(expected);
   });
 
   test("takes none for a while after one that took long, for twice as many each time, and up to a limit", () => {
