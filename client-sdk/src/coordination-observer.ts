@@ -159,8 +159,8 @@ export class CoordinationObserver implements AsyncDisposable {
     options: HistoryOptions<Case> = {},
   ): SignalHistory<Case> {
     this.assertOpen();
-    const { signals, caller } = this.#environment;
-    return new SignalHistory({ client: signals, caller, coordinationId: this.coordinationId }, options);
+    const { signals: client, signalStreams: streams, caller } = this.#environment;
+    return new SignalHistory({ client, streams, caller, coordinationId: this.coordinationId }, options);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
+import type { CoordinationSignal } from "@coordination-signals/proto/coordination/v1/signal";
 import {
   type GetSignalHistoryRequest,
   GetSignalHistoryRequestSchema,
@@ -7,8 +8,9 @@ import {
   type SignalService,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { Caller } from "../calls/caller.js";
+import { errorFromConnect } from "../errors/error-from-connect.js";
 import { invalidOption } from "../errors/invalid-option.js";
-import { readPages, readPagesAhead } from "../read-pages.js";
+import { readPages } from "../read-pages.js";
 import { assertOfTypes } from "../signals/assert-of-types.js";
 import {
   assertKnownOptions,
@@ -17,6 +19,10 @@ import {
   signalFilterKeys,
 } from "../signals/signal-filter.js";
 import type { SignalEventCase, TypedSignal } from "../signals/typed-signal.js";
+import { pageOfMessage, type SignalPage } from "../transport/signal-page.js";
+import type { PageOptions, SignalStreams } from "../transport/signal-streams.js";
+import { readPagesAhead } from "./read-pages-ahead.js";
+import { SignalIterator } from "./signal-iterator.js";
 
 /** What to read from history, and how. */
 export interface HistoryOptions<Case extends SignalEventCase = SignalEventCase> extends SignalFilterOptions<Case> {
@@ -41,9 +47,16 @@ export interface HistoryPage<Case extends SignalEventCase = SignalEventCase> {
 /** What history is read with. */
 export interface HistoryEnvironment {
   readonly client: Client<typeof SignalService>;
+  /** Used in the place of `client` where the transport has them. */
+  readonly streams: SignalStreams | undefined;
   readonly caller: Caller;
   readonly coordinationId: string;
 }
+
+type ReadOptions = Pick<HistoryOptions, "signal"> & Pick<PageOptions, "onNextPageToken">;
+
+/** What the server takes 0 for. */
+const defaultPageSize = 100;
 
 const historyKeys = [
   ...signalFilterKeys,
@@ -81,21 +94,28 @@ export class SignalHistory<Case extends SignalEventCase = SignalEventCase> imple
     });
   }
 
-  /** Hands out the signals one by one, at most `limit`. From the second page on the next is read meanwhile. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<TypedSignal<Case>, void, undefined> {
-    let left = this.#options.limit ?? Number.POSITIVE_INFINITY;
-    if (left <= 0) return;
-    const pages = readPagesAhead((pageToken, signal) => this.#read(pageToken, signal), {
-      signal: this.#options.signal,
-      isNextWanted: ({ signals }) => signals.length < left,
+  /**
+   * Hands out the signals one by one, at most `limit`. From the second page on, or from the first with a `limit`, the next one is
+   * read meanwhile.
+   */
+  [Symbol.asyncIterator](): AsyncGenerator<TypedSignal<Case>, void, undefined> {
+    const { limit, signal } = this.#options;
+    const pageSize = this.#request.pageSize || defaultPageSize;
+    let pages = 0;
+    const iterator: SignalIterator<TypedSignal<Case>> = new SignalIterator({
+      limit: limit ?? Number.POSITIVE_INFINITY,
+      toItem: (item) => this.#typed(item),
+      pages: readPagesAhead({
+        signal,
+        readPage: (pageToken, reading, onNextPageToken) => {
+          pages += 1;
+          return this.#read(pageToken, { signal: reading, onNextPageToken });
+        },
+        // Whoever takes two pages, or says how many signals it wants, is likely to take more.
+        isNextWanted: (page) => (limit !== undefined || pages > 1) && iterator.left > (page?.size ?? pageSize),
+      }),
     });
-    for await (const { signals } of pages) {
-      for (const signal of signals) {
-        yield signal;
-        left -= 1;
-        if (left <= 0) return;
-      }
-    }
+    return iterator;
   }
 
   /** Hands out the pages one by one. */
@@ -104,17 +124,30 @@ export class SignalHistory<Case extends SignalEventCase = SignalEventCase> imple
   }
 
   /** Reads one page: the first, or the one that the token of the page before names. */
-  page(pageToken = ""): Promise<HistoryPage<Case>> {
-    return this.#read(pageToken, this.#options.signal);
+  async page(pageToken = ""): Promise<HistoryPage<Case>> {
+    const page = await this.#read(pageToken, { signal: this.#options.signal });
+    const signals: TypedSignal<Case>[] = [];
+    try {
+      for (let signal = page.take(); signal !== undefined; signal = page.take()) signals.push(this.#typed(signal));
+    } catch (thrown) {
+      throw errorFromConnect(thrown);
+    }
+    return { signals, nextPageToken: page.nextPageToken === "" ? undefined : page.nextPageToken };
   }
 
-  async #read(pageToken: string, signal: AbortSignal | undefined): Promise<HistoryPage<Case>> {
-    const { client, caller } = this.#environment;
+  #typed(signal: CoordinationSignal): TypedSignal<Case> {
+    return assertOfTypes(signal, this.#options.types);
+  }
+
+  #read(pageToken: string, { signal, onNextPageToken }: ReadOptions): Promise<SignalPage> {
+    const { client, streams, caller } = this.#environment;
     const request = { ...this.#request, pageToken };
-    const response = await caller.call((attempt) => client.getSignalHistory(request, attempt), { signal });
-    return {
-      signals: response.signals.map((signal) => assertOfTypes(signal, this.#options.types)),
-      nextPageToken: response.nextPageToken === "" ? undefined : response.nextPageToken,
-    };
+    return caller.call(
+      async (attempt) =>
+        streams === undefined
+          ? pageOfMessage(await client.getSignalHistory(request, attempt))
+          : streams.readHistory(request, { ...attempt, onNextPageToken }),
+      { signal },
+    );
   }
 }

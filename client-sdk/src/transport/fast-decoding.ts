@@ -8,6 +8,7 @@ import {
   type SubscribeResponse,
   SubscribeResponseSchema,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
+import { encodedPageOf } from "./encoded-page.js";
 import { SignalBatchDecoder } from "./signal-batch-decoder.js";
 
 const batchField = SubscribeResponseSchema.field.batch.number;
@@ -74,23 +75,13 @@ function decodedByLibrary<Desc extends DescMessage>(schema: Desc, undecoded: Emp
   }
 }
 
-/** Decodes a page of history; what is unusual is left to the library. */
-export function decodeHistoryPage(bytes: Uint8Array): GetSignalHistoryResponse {
-  try {
-    const page = new SignalBatchDecoder().historyPage(bytes);
-    if (page !== undefined) return page;
-  } catch {
-    // The library tells what is wrong with it, or that it is only unusual.
-  }
-  return fromBinary(GetSignalHistoryResponseSchema, bytes);
-}
-
 function historyFrom(undecoded: Empty): GetSignalHistoryResponse {
-  try {
-    return decodeHistoryPage(toBinary(EmptySchema, undecoded));
-  } catch (error) {
-    throw ConnectError.from(error, Code.InvalidArgument);
-  }
+  const bytes = toBinary(EmptySchema, undecoded);
+  const page = encodedPageOf(bytes);
+  if (page === undefined) return decodedByLibrary(GetSignalHistoryResponseSchema, undecoded);
+  const response = create(GetSignalHistoryResponseSchema, { nextPageToken: page.nextPageToken });
+  for (let signal = page.take(); signal !== undefined; signal = page.take()) response.signals.push(signal);
+  return response;
 }
 
 function batchFrom({ $unknown: fields }: Empty, decoder: SignalBatchDecoder) {

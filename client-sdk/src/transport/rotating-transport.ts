@@ -84,6 +84,15 @@ class RotatingTransport implements Transport {
         };
         return streamsOf(client).sendBatches(contextValues, { ...events, onEnd });
       },
+      readHistory: async (request, options) => {
+        const { client, failed } = this.#turn;
+        try {
+          return await streamsOf(client).readHistory(request, options);
+        } catch (thrown) {
+          failed(thrown, options.signal);
+          throw thrown;
+        }
+      },
     };
   }
 

@@ -9,7 +9,7 @@ import {
   type InterAgentMessage,
   InterAgentMessageSchema,
 } from "@coordination-signals/proto/coordination/v1/signal";
-import type { GetSignalHistoryResponse, SignalBatch } from "@coordination-signals/proto/coordination/v1/signal_service";
+import type { SignalBatch } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { FieldReader } from "./field-reader.js";
 
 /*
@@ -45,22 +45,35 @@ export class SignalBatchDecoder {
     return this.#batch(this.#reader.messageEnd());
   }
 
-  /** Decodes a `GetSignalHistoryResponse`, as `batchOfResponse` does. */
-  historyPage(bytes: Uint8Array): GetSignalHistoryResponse | undefined {
+  /**
+   * Begins to read a `GetSignalHistoryResponse`, whose signals `nextOfPage` then decodes. Answers `undefined`, or throws
+   * RangeError, when the library has to decode it.
+   */
+  beginPage(bytes: Uint8Array): { readonly size: number; readonly nextPageToken: string } | undefined {
     const reader = this.#reader;
     reader.begin(bytes);
-    const page: GetSignalHistoryResponse = {
-      $typeName: "coordination.v1.GetSignalHistoryResponse",
-      signals: [],
-      nextPageToken: "",
-    };
+    let size = 0;
+    let nextPageToken = "";
     while (reader.position < reader.length) {
       const tag = reader.number();
-      if (tag === lengthDelimited(1)) page.signals.push(this.#signal());
-      else if (tag === lengthDelimited(2)) page.nextPageToken = reader.text();
+      if (tag === pageSignalTag) {
+        reader.position = reader.messageEnd();
+        size += 1;
+      } else if (tag === pageTokenTag) nextPageToken = reader.text();
       else return undefined;
     }
-    return page;
+    reader.position = 0;
+    return { size, nextPageToken };
+  }
+
+  /** Decodes the next signal of the page that was begun; `undefined` after the last. Throws what the library throws. */
+  nextOfPage(): CoordinationSignal | undefined {
+    const reader = this.#reader;
+    while (reader.position < reader.length) {
+      if (reader.number() === pageSignalTag) return this.#signal();
+      reader.position = reader.messageEnd();
+    }
+    return undefined;
   }
 
   #batch(end: number): SignalBatch | undefined {
@@ -100,10 +113,18 @@ export class SignalBatchDecoder {
     const end = reader.messageEnd();
     const start = reader.position;
     reader.beginSection(end);
-    const signal = this.#knownSignal(end);
-    if (signal !== undefined) return signal;
+    const signal = this.#usualSignal(end);
     reader.position = end;
-    return fromBinary(CoordinationSignalSchema, reader.slice(start, end));
+    return signal ?? fromBinary(CoordinationSignalSchema, reader.slice(start, end));
+  }
+
+  #usualSignal(end: number): CoordinationSignal | undefined {
+    try {
+      return this.#knownSignal(end);
+    } catch {
+      // The library tells what is wrong with it, or that it is only unusual.
+      return undefined;
+    }
   }
 
   /** The signal; `undefined` when it has something that only the library knows. */
@@ -223,6 +244,24 @@ export class SignalBatchDecoder {
     const $typeName = "coordination.v1.InterAgentMessage";
     if (responseTimeoutMs === undefined) return { $typeName, messageType, message, requiresResponse };
     return { $typeName, messageType, message, requiresResponse, responseTimeoutMs };
+  }
+}
+
+const pageSignalTag = lengthDelimited(1);
+const pageTokenTag = lengthDelimited(2);
+
+/**
+ * The token that names the page after this one, as far as the first bytes of a page tell: the server writes it in front of the
+ * signals.
+ */
+export function nextPageTokenIn(firstBytes: Uint8Array): string | undefined {
+  const reader = new FieldReader();
+  reader.begin(firstBytes);
+  try {
+    return reader.number() === pageTokenTag ? reader.text() : undefined;
+  } catch {
+    // It does not end in these bytes: the whole page will tell.
+    return undefined;
   }
 }
 

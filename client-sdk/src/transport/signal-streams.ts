@@ -1,7 +1,12 @@
 import type { ContextValues } from "@connectrpc/connect";
-import type { SubscribeRequest, SubscribeResponse } from "@coordination-signals/proto/coordination/v1/signal_service";
+import type {
+  GetSignalHistoryRequest,
+  SubscribeRequest,
+  SubscribeResponse,
+} from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { CoordinationClientError } from "../errors/coordination-client-error.js";
 import type { OpenBatchChannel } from "../sending/batch-channel.js";
+import type { SignalPage } from "./signal-page.js";
 
 /** One item of a subscription; its case is undefined for a kind that this version does not know. */
 export type SubscriptionItem = SubscribeResponse["item"];
@@ -30,8 +35,18 @@ export interface StreamOptions {
   readonly onFailed?: ((thrown: unknown) => void) | undefined;
 }
 
+/** How a page of history is read. */
+export interface PageOptions {
+  /** Gives up. */
+  readonly signal: AbortSignal;
+  /** How long it may take, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Told which page comes next when the beginning of this one has arrived, if it says so; what the page itself says counts. */
+  readonly onNextPageToken?: ((pageToken: string) => void) | undefined;
+}
+
 /**
- * The streams that carry many signals, of a transport that reads and writes their bytes itself: passing them through the
+ * What carries many signals, of a transport that reads and writes their bytes itself: passing them through the
  * protocol library costs as much as all the rest. Not for a transport where somebody looks at messages on their way.
  */
 export interface SignalStreams {
@@ -39,4 +54,6 @@ export interface SignalStreams {
   readonly subscribe: (request: SubscribeRequest, options: StreamOptions) => ItemStream;
   /** Opens a stream of batches. */
   readonly sendBatches: OpenBatchChannel;
+  /** Reads a page of history. */
+  readonly readHistory: (request: GetSignalHistoryRequest, options: PageOptions) => Promise<SignalPage>;
 }

@@ -1,20 +1,28 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { frameHeaderBytes } from "./grpc-frame.js";
 
+/** What is told of the messages that are found. */
+export interface FrameEvents {
+  /** A message has arrived. Its bytes are part of the network's buffer: to be read, not kept for long. */
+  onMessage(message: Buffer): void;
+  /** The first bytes of a message that comes in pieces have arrived, if there are more than its header. */
+  onBegin?(firstBytes: Buffer): void;
+}
+
 /**
  * Finds the messages in the bytes of a gRPC stream, however they were cut on the way. A message that came in one piece is not
  * copied, one in several pieces once.
  */
 export class FrameAssembler {
   readonly #maxMessageBytes: number;
-  readonly #onMessage: (message: Buffer) => void;
+  readonly #events: FrameEvents;
   /** What has come of a frame that is not complete. */
   #pieces: Buffer[] = [];
   #bytes = 0;
 
-  constructor(maxMessageBytes: number, onMessage: (message: Buffer) => void) {
+  constructor(maxMessageBytes: number, events: FrameEvents) {
     this.#maxMessageBytes = maxMessageBytes;
-    this.#onMessage = onMessage;
+    this.#events = events;
   }
 
   /** Whether it holds a part of a message. */
@@ -25,7 +33,9 @@ export class FrameAssembler {
   /** Takes the next bytes. Throws ConnectError for a message that is compressed or too large. */
   push(piece: Buffer): void {
     if (this.#bytes === 0) {
-      this.#keep(this.#takeFrames(piece));
+      const rest = this.#takeFrames(piece);
+      this.#keep(rest);
+      if (rest.length > frameHeaderBytes) this.#events.onBegin?.(rest.subarray(frameHeaderBytes));
       return;
     }
     this.#keep(piece);
@@ -42,7 +52,7 @@ export class FrameAssembler {
     while (bytes.length - start >= frameHeaderBytes) {
       const end = start + frameHeaderBytes + this.#lengthAt(bytes, start);
       if (end > bytes.length) break;
-      this.#onMessage(bytes.subarray(start + frameHeaderBytes, end));
+      this.#events.onMessage(bytes.subarray(start + frameHeaderBytes, end));
       start = end;
     }
     return start === 0 ? bytes : bytes.subarray(start);

@@ -4,9 +4,10 @@ import { SignalService } from "@coordination-signals/proto/coordination/v1/signa
 import type { SessionManager } from "../session-manager.js";
 import type { SignalStreams } from "../signal-streams.js";
 import { openGrpcBatchChannel } from "./grpc-batch-channel.js";
+import { readGrpcHistory } from "./grpc-history.js";
 import { GrpcItemStream } from "./grpc-item-stream.js";
 
-/** Opens the streams of signals as bytes on a connection. */
+/** Opens the streams of signals, and reads pages of history, as bytes on a connection. */
 export function createGrpcSignalStreams(baseUrl: string, connection: SessionManager): SignalStreams {
   const targetOf = (method: DescMethod) => ({
     connection,
@@ -14,7 +15,9 @@ export function createGrpcSignalStreams(baseUrl: string, connection: SessionMana
   });
   const subscribe = targetOf(SignalService.method.subscribe);
   const sendBatches = targetOf(SignalService.method.streamSignals);
+  const history = targetOf(SignalService.method.getSignalHistory);
   return {
+    readHistory: async (request, options) => readGrpcHistory(history, request, options),
     sendBatches: (_, events) => openGrpcBatchChannel(sendBatches, events),
     subscribe: (request, { onFailed }) => new GrpcItemStream(subscribe, request, onFailed),
   };

@@ -9,7 +9,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { validateResponse, validateTrailer } from "@connectrpc/connect/protocol-grpc";
 import { maxResponseBytes } from "../client-transport.js";
 import type { SessionManager } from "../session-manager.js";
-import { FrameAssembler } from "./frame-assembler.js";
+import { FrameAssembler, type FrameEvents } from "./frame-assembler.js";
 
 /** Where a call goes. */
 export interface GrpcStreamTarget {
@@ -23,9 +23,7 @@ export interface GrpcDeadline {
 }
 
 /** What a stream tells as it happens. Nothing, once it was cancelled. */
-export interface GrpcStreamEvents {
-  /** A message has arrived. Its bytes are part of the network's buffer: to be read, not kept for long. */
-  onMessage(message: Buffer): void;
+export interface GrpcStreamEvents extends FrameEvents {
   /** Called once, when nothing follows: with `undefined` when the server has ended the stream well. */
   onEnd(thrown: unknown): void;
 }
@@ -155,7 +153,7 @@ export class GrpcStream {
   #takePiece(piece: Buffer, stream: ClientHttp2Stream): void {
     if (this.#isOver) return;
     this.#target.connection.heard(stream);
-    this.#assembler ??= new FrameAssembler(maxResponseBytes, (message) => this.#events.onMessage(message));
+    this.#assembler ??= new FrameAssembler(maxResponseBytes, this.#events);
     try {
       this.#assembler.push(piece);
     } catch (error) {

@@ -89,6 +89,49 @@ describe("SignalHistory", () => {
     expect(askedAt).toEqual([[""], ["", "second", "third"]]);
   });
 
+  test("reads the second page while the first is handed out when its limit needs both", async () => {
+    const second = createLatch();
+    await using scripted = await connectScripted({
+      signals: {
+        getSignalHistory: ({ pageToken }) => {
+          if (pageToken === "") return { signals: [signalAt(2)], nextPageToken: "second" };
+          second.open();
+          return { signals: [signalAt(1)] };
+        },
+      },
+    });
+    const sequences: bigint[] = [];
+    for await (const { sequence } of scripted.session.history({ limit: 2 })) {
+      if (sequence === 2n) await second.promise;
+      sequences.push(sequence);
+    }
+    expect(sequences).toEqual([2n, 1n]);
+  });
+
+  test("answers calls that do not wait for each other in their order", async () => {
+    await using scripted = await connectScripted(threePages());
+    const signals = scripted.session.history()[Symbol.asyncIterator]();
+    const calls = [signals.next(), signals.next(), signals.next(), signals.return(), signals.next()];
+    expect((await Promise.all(calls)).map(({ value }) => value?.sequence)).toEqual([4n, 3n, 2n, undefined, undefined]);
+  });
+
+  test("is over once it was left, with an error or without", async () => {
+    await using scripted = await connectScripted(threePages());
+    const history = scripted.session.history();
+    const over = { done: true, value: undefined };
+    const thrown = history[Symbol.asyncIterator]();
+    await thrown.next();
+    await expect(thrown.throw(new RangeError("enough"))).rejects.toThrow(RangeError);
+    expect(await thrown.next()).toEqual(over);
+    const left = history[Symbol.asyncIterator]();
+    await left.next();
+    await left[Symbol.asyncDispose]();
+    expect(await left.next()).toEqual(over);
+    const unread = history[Symbol.asyncIterator]();
+    expect(await unread.return()).toEqual(over);
+    expect(await unread.next()).toEqual(over);
+  });
+
   test("hands out pages, and single ones by their token", async () => {
     await using scripted = await connectScripted(threePages());
     const history = scripted.session.history();

@@ -48,6 +48,9 @@ function readerOf(
       sendBatches: () => {
         throw new Error("nothing is sent");
       },
+      readHistory: () => {
+        throw new Error("no history is read");
+      },
     },
     position: new SubscriptionPosition(streamStartFrom("latest"), "sequence"),
     requestFrom: () => create(SubscribeRequestSchema, { coordinationId: "c" }),

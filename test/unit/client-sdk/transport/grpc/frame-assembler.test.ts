@@ -8,7 +8,7 @@ const stream = Buffer.concat(messages.map((message) => grpcFrame(Buffer.from(mes
 
 function assemble() {
   const found: string[] = [];
-  return { found, assembler: new FrameAssembler(1_000, (message) => found.push(message.toString())) };
+  return { found, assembler: new FrameAssembler(1_000, { onMessage: (message) => found.push(message.toString()) }) };
 }
 
 describe("FrameAssembler", () => {
@@ -17,6 +17,20 @@ describe("FrameAssembler", () => {
     for (let at = 0; at < stream.length; at += size) assembler.push(stream.subarray(at, at + size));
     expect(found).toEqual(messages);
     expect(assembler.isInside).toBe(false);
+  });
+
+  test("tells of the first bytes of a message that comes in pieces", () => {
+    const begun: string[] = [];
+    const assembler = new FrameAssembler(1_000, {
+      onMessage: () => undefined,
+      onBegin: (bytes) => begun.push(bytes.toString()),
+    });
+    const frame = grpcFrame(Buffer.from("message"));
+    assembler.push(Buffer.concat([frame, frame.subarray(0, 8)]));
+    assembler.push(Buffer.from(frame.subarray(8, 10)));
+    assembler.push(Buffer.concat([frame.subarray(10), frame.subarray(0, 5)]));
+    assembler.push(Buffer.from(frame.subarray(5)));
+    expect(begun).toEqual(["mes"]);
   });
 
   test("knows that a message is not complete", () => {
