@@ -1,9 +1,9 @@
 import { setImmediate } from "node:timers/promises";
-import { maxPageScanSignals, maxResponseBytes } from "../model/limits.js";
+import { maxBatchSignals, maxPageScanSignals, maxResponseBytes } from "../model/limits.js";
 import type { LogEntry } from "../model/log-entry.js";
 import type { CompiledFilter } from "../model/signal-filter.js";
 import type { CompiledTransform } from "../model/transform/signal-transform.js";
-import type { LogReader } from "../state/log-reader.js";
+import type { LogReader, LogStretch } from "../state/log-reader.js";
 import type { CoordinationHeader } from "../store/signal-store.js";
 import { SignalView } from "./signal-view.js";
 
@@ -41,7 +41,8 @@ export async function readHistoryPage(
     if (scanned >= maxPageScanSignals) return page.next(from);
     // A long stretch without a match must not keep everybody else from running.
     if (scanned > 0) await setImmediate();
-    const entries = await readPart(reader, header, request.order, from);
+    const stretch = { fromSequence: from, maxEntries: page.wantedEntries };
+    const entries = await readPart(reader, header, request.order, stretch);
     if (entries.length === 0) break;
     for (const entry of entries) {
       if (isBeyond(header, entry)) return page.last();
@@ -55,13 +56,20 @@ export async function readHistoryPage(
 
 class PageBuilder {
   readonly #maxSignals: number;
+  readonly #takesAll: boolean;
   readonly #view: SignalView;
   readonly #entries: LogEntry[] = [];
   #bytes = 0;
 
   constructor({ maxSignals, filter }: HistoryPageRequest, outgoing: CompiledTransform | undefined) {
     this.#maxSignals = maxSignals;
+    this.#takesAll = filter.matchesAll;
     this.#view = new SignalView({ outgoing, filter });
+  }
+
+  /** How many entries to read: where all match, those that have room, and the one that tells that there is a next page. */
+  get wantedEntries(): number {
+    return this.#takesAll ? this.#maxSignals - this.#entries.length + 1 : maxBatchSignals;
   }
 
   /** Takes an entry if it matches. Returns false, and leaves it, when the page is full. */
@@ -88,9 +96,9 @@ function readPart(
   reader: LogReader,
   header: CoordinationHeader,
   order: HistoryPageRequest["order"],
-  fromSequence: bigint,
+  stretch: LogStretch,
 ): Promise<readonly LogEntry[]> {
-  return order === "oldestFirst" ? reader.forward(header, { fromSequence }) : reader.backward(header, { fromSequence });
+  return order === "oldestFirst" ? reader.forward(header, stretch) : reader.backward(header, stretch);
 }
 
 /** Where the history begins or ends if the place is outside it: what follows a place may have left since the page before. */

@@ -39,6 +39,10 @@ export class LogReader {
     whenTrimmed: WhenTrimmed = "skip",
   ): Promise<readonly LogEntry[]> {
     const entries = await this.#store.readForward(rangeOf(header, stretch));
+    const last = entries.at(-1);
+    if (last !== undefined && last.sequence <= header.headSequence && isWhole(entries, stretch.fromSequence, 1n)) {
+      return entries;
+    }
     const visible = entries.filter((entry) => entry.sequence <= header.headSequence);
     const sequences = visible.map(({ sequence }) => sequence);
     const bounds = [stretch.fromSequence, ...sequences];
@@ -51,6 +55,7 @@ export class LogReader {
   async backward(header: CoordinationHeader, stretch: LogStretch): Promise<readonly LogEntry[]> {
     const end = stretch.fromSequence > header.headSequence ? header.headSequence + 1n : stretch.fromSequence;
     const entries = await this.#store.readBackward(rangeOf(header, { ...stretch, fromSequence: end }));
+    if (entries.length > 0 && isWhole(entries, end, -1n)) return entries;
     const bounds = [...entries.map(({ sequence }) => sequence).reverse(), end];
     if (entries.length === 0) bounds.unshift(header.trimmedThroughSequence);
     if (firstGap(header, bounds) !== undefined) await this.#explainGap(header, bounds, "skip");
@@ -78,6 +83,16 @@ export class LogReader {
       },
     });
   }
+}
+
+/** Whether the entries follow a sequence, and each other, without a gap. That is so for most reads, and found without a list. */
+function isWhole(entries: readonly LogEntry[], fromSequence: bigint, step: bigint): boolean {
+  let expected = fromSequence;
+  for (const { sequence } of entries) {
+    expected += step;
+    if (sequence !== expected) return false;
+  }
+  return true;
 }
 
 /** The first sequence missing between neighbours of an ascending list, of which the first is taken as present. */

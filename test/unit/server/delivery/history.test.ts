@@ -102,6 +102,20 @@ describe("readHistoryPage", () => {
     expect((await pagesOf(subject, { order: "newestFirst" })).flat()).toEqual([12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
   });
 
+  test.each(["oldestFirst", "newestFirst"] as const)(
+    "reads no more than a page and what follows it, %s",
+    async (order) => {
+      const store = new ObservedStore(new MemorySignalStore());
+      await using subject = new CoordinatorUnderTest({ store });
+      await subject.fill(1_500);
+      store.counts.reads = 0;
+      store.counts.readEntries = 0;
+      expect((await subject.history({ order, maxSignals: 1_000 })).entries).toHaveLength(1_000);
+      expect((await subject.history({ order, maxSignals: 10 })).entries).toHaveLength(10);
+      expect(store.counts).toMatchObject({ reads: 2, readEntries: 1_012 });
+    },
+  );
+
   test("lets others run while it looks for what does not match", async () => {
     await using subject = new CoordinatorUnderTest();
     await subject.fill(3_000);
