@@ -20,6 +20,11 @@ export class SendQueue {
     return this.#repeated.length > 0;
   }
 
+  /** Whether something waits. */
+  get hasWaiting(): boolean {
+    return this.#next() !== undefined;
+  }
+
   /** Everything that waits, in its order. */
   get waiting(): readonly PendingSend[] {
     return [...this.#repeated, ...this.#fresh.slice(this.#first)];

@@ -208,7 +208,7 @@ export class SignalSender implements OpenResource {
     this.#inFlight.delete(batch);
     if (repetitions.length > 0) this.#repeat(repetitions.filter(({ send }) => !send.settled));
     // What is sent on the answers goes with what waits.
-    this.#scheduleDispatch();
+    if (this.#queue.hasWaiting) this.#scheduleDispatch();
   }
 
   #repeat(repetitions: readonly Repetition[]): void {

@@ -70,8 +70,9 @@ function requestFrom(
 ): WaitForRequest {
   const list: readonly WaitConditionInit[] = Array.isArray(conditions) ? conditions : [conditions];
   try {
-    const how = { ...modeFrom(mode), independent, conditions: list.map(conditionFrom) };
-    return create(WaitForRequestSchema, { coordinationId, agentId, ...how });
+    const { mode: waitMode, atLeast } = modeFrom(mode);
+    const how = { mode: waitMode, atLeast, independent };
+    return create(WaitForRequestSchema, { coordinationId, agentId, conditions: list.map(conditionFrom), ...how });
   } catch (error) {
     if (error instanceof InvalidRequestError) throw error;
     throw invalidOption(`a condition cannot be understood: ${String(error)}`);

@@ -36,7 +36,8 @@ const contentType = "application/grpc+proto";
  */
 export class GrpcStream {
   readonly #target: GrpcStreamTarget;
-  readonly #events: GrpcStreamEvents;
+  /** Who is told; nobody once it is over. The stream can be kept long after that, and must keep nothing of the call. */
+  #events: GrpcStreamEvents | undefined;
   /** Made when the first bytes come: of a thousand calls that wait for something most have none. */
   #assembler: FrameAssembler | undefined;
   #stream: ClientHttp2Stream | undefined;
@@ -44,7 +45,6 @@ export class GrpcStream {
   #early: Uint8Array[] | undefined;
   #isFinished = false;
   #isPaused = false;
-  #isOver = false;
   #header: IncomingHttpHeaders | undefined;
   #trailer: IncomingHttpHeaders | undefined;
   #failure: unknown;
@@ -70,7 +70,7 @@ export class GrpcStream {
 
   /** Sends whole frames. What is sent in one turn of the event loop leaves together. */
   write(frames: Uint8Array): void {
-    if (this.#isOver || this.#isFinished) return;
+    if (this.#events === undefined || this.#isFinished) return;
     if (this.#stream !== undefined) {
       this.#stream.write(frames);
       return;
@@ -101,15 +101,14 @@ export class GrpcStream {
 
   /** Resets the stream; no event follows. */
   cancel(): void {
-    this.#isOver = true;
-    this.#early = undefined;
+    this.#release();
     const stream = this.#stream;
     if (stream !== undefined && !stream.closed) stream.close(constants.NGHTTP2_CANCEL);
   }
 
   async #openLater(headers: OutgoingHttpHeaders): Promise<void> {
     const stream = await this.#target.connection.request("POST", this.#target.path, headers, {});
-    if (!this.#isOver) {
+    if (this.#events !== undefined) {
       this.#opened(stream);
       return;
     }
@@ -129,7 +128,7 @@ export class GrpcStream {
     });
     stream.on("end", () => this.#ended());
     stream.on("close", () => {
-      if (!this.#isOver) this.#end(this.#whyClosed(stream));
+      if (this.#events !== undefined) this.#end(this.#whyClosed(stream));
     });
     stream.on("data", (piece: Buffer) => this.#takePiece(piece, stream));
     if (this.#isPaused) stream.pause();
@@ -151,14 +150,22 @@ export class GrpcStream {
   }
 
   #takePiece(piece: Buffer, stream: ClientHttp2Stream): void {
-    if (this.#isOver) return;
+    if (this.#events === undefined) return;
     this.#target.connection.heard(stream);
-    this.#assembler ??= new FrameAssembler(maxResponseBytes, this.#events);
+    this.#assembler ??= this.#createAssembler();
     try {
       this.#assembler.push(piece);
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  // A piece can hold more messages than the call is there for.
+  #createAssembler(): FrameAssembler {
+    return new FrameAssembler(maxResponseBytes, {
+      onMessage: (message) => this.#events?.onMessage(message),
+      onBegin: (firstBytes) => this.#events?.onBegin?.(firstBytes),
+    });
   }
 
   /** The server has sent all it wants to. It may do so before this side has: a stream is closed when both have. */
@@ -196,10 +203,15 @@ export class GrpcStream {
   }
 
   #end(thrown: unknown): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
+    const events = this.#events;
+    this.#release();
+    events?.onEnd(thrown);
+  }
+
+  #release(): void {
+    this.#events = undefined;
     this.#early = undefined;
-    this.#events.onEnd(thrown);
+    this.#assembler = undefined;
   }
 }
 
