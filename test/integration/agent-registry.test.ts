@@ -1,27 +1,22 @@
 import { durationFromMs, type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Agent, AgentState } from "@coordination-signals/proto/coordination/v1/agent";
 import { StartPosition } from "@coordination-signals/proto/coordination/v1/signal_service";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { eventually } from "../support/eventually.js";
 import { refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note } from "../support/sample-signals.js";
+import { serverForAll } from "../support/server-for-all.js";
 import { connectJson, grpc, protocols, type TestClient } from "../support/test-client.js";
-import { startTestServer, type TestServer } from "../support/test-server.js";
+import { startTestServer } from "../support/test-server.js";
 import { openSubscription } from "../support/test-subscription.js";
 
 const agentId = "model-generator";
 
 describe.each(protocols)("AgentRegistryService by $name", ({ connect }) => {
-  let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
-  });
+  serverForAll((started) => {
+    client = started;
+  }, connect);
 
   test("registers an agent with everything it says, and reads it back", async () => {
     const coordinationId = newCoordinationId();
@@ -125,16 +120,10 @@ describe.each(protocols)("AgentRegistryService by $name", ({ connect }) => {
 });
 
 describe.each([grpc, connectJson])("an agent's state by $name", ({ connect }) => {
-  let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
-  });
+  serverForAll((started) => {
+    client = started;
+  }, connect);
 
   const read = async (coordinationId: string): Promise<Agent> => {
     const { agent } = await client.agents.getAgent({ coordinationId, agentId });

@@ -1,26 +1,20 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Coordination, CoordinationState } from "@coordination-signals/proto/coordination/v1/coordination";
 import { StartPosition } from "@coordination-signals/proto/coordination/v1/signal_service";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { refusalFrom, refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note, notes } from "../support/sample-signals.js";
+import { serverForAll } from "../support/server-for-all.js";
 import { protocols, type TestClient } from "../support/test-client.js";
-import { startTestServer, type TestServer } from "../support/test-server.js";
 import { checkRangesJoin, openSubscription } from "../support/test-subscription.js";
 
 const earliest = { case: "position", value: StartPosition.EARLIEST } as const;
 
 describe.each(protocols)("CoordinationService by $name", ({ connect }) => {
-  let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
-  });
+  serverForAll((started) => {
+    client = started;
+  }, connect);
 
   const resolve = (coordinationId: string, senderAgentId: string, dependencyId: string, resolvedBy = "") =>
     client.signals.sendSignal({
@@ -170,16 +164,10 @@ describe.each(protocols)("CoordinationService by $name", ({ connect }) => {
 });
 
 describe.each(protocols)("ListCoordinations by $name", ({ connect }) => {
-  let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
-  });
+  serverForAll((started) => {
+    client = started;
+  }, connect);
 
   test("lists by name in pages, and nothing before the first coordination", async () => {
     expect(await client.coordinations.listCoordinations({})).toMatchObject({ coordinations: [], nextPageToken: "" });

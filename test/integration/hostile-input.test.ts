@@ -7,11 +7,11 @@ import {
   GetSignalHistoryRequestSchema,
   SendSignalRequestSchema,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { refusalFromStatus, refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note, type SignalInit } from "../support/sample-signals.js";
+import { serverForAll } from "../support/server-for-all.js";
 import { connectJson, grpc, protocols, type TestClient } from "../support/test-client.js";
-import { startTestServer, type TestServer } from "../support/test-server.js";
 
 const unknownField = { no: 12_345, wireType: WireType.Varint, data: new BinaryWriter().uint32(1).finish() };
 
@@ -50,16 +50,10 @@ const hostileTexts = [
   "x".repeat(200),
 ];
 describe.each(protocols)("hostile input by $name", ({ connect }) => {
-  let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
-  });
+  serverForAll((started) => {
+    client = started;
+  }, connect);
 
   const send = (signal: SignalInit) => client.signals.sendSignal(signal);
   const onlySignal = async (coordinationId: string) =>
@@ -212,16 +206,10 @@ describe.each(protocols)("hostile input by $name", ({ connect }) => {
 
 // Names are checked in one place, whatever the protocol.
 describe.each([grpc, connectJson])("names by $name", ({ connect }) => {
-  let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
-  });
+  serverForAll((started) => {
+    client = started;
+  }, connect);
 
   test.each(goodIds)("serves a coordination and agents named %s", async (_name, id) => {
     const agent = { coordinationId: id, agentId: id };
@@ -263,16 +251,10 @@ describe.each([grpc, connectJson])("names by $name", ({ connect }) => {
 const binaryProtocols = protocols.filter(({ isBinary }) => isBinary);
 
 describe.each(binaryProtocols)("fields that the server does not know by $name", ({ connect }) => {
-  let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
-  });
+  serverForAll((started) => {
+    client = started;
+  }, connect);
 
   const expected = {
     code: "InvalidArgument",

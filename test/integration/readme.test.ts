@@ -1,19 +1,19 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, describe, expect, test } from "@jest/globals";
 import { renderFlagTable } from "../../server/src/config.js";
-import { atServer, readmeBlocks, readmeText } from "../support/readme-blocks.js";
+import { readmeBlocks, readmeText } from "../support/readme-blocks.js";
+import { describePrograms } from "../support/readme-programs.js";
 import { runCommand } from "../support/run-command.js";
 import { type SpawnedProcess, spawnProcess } from "../support/spawned-process.js";
-import { type SpawnedServer, spawnServer } from "../support/spawned-server.js";
+import { spawnServer } from "../support/spawned-server.js";
 import { openTestPostgres } from "../support/test-postgres.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SERVER_BIN = join(ROOT, "server", "bin", "coordination-server.js");
-const COMPILER = join(ROOT, "node_modules", "typescript", "bin", "tsc");
 /** What each program of the README prints, in its order. */
 const PRINTED = [
   "model-generator made UserModel\n",
@@ -45,44 +45,7 @@ const postgres = await openTestPostgres();
 
 afterAll(async () => postgres?.[Symbol.asyncDispose]());
 
-const programs = readmeBlocks().filter(({ language }) => language === "ts");
-
-describe("the README's TypeScript", () => {
-  let server: SpawnedServer;
-  let directory: string;
-
-  beforeAll(async () => {
-    server = await spawnServer();
-    const cache = join(ROOT, "test", ".cache"); // in the workspace, so that the programs find its packages
-    await mkdir(cache, { recursive: true });
-    directory = await mkdtemp(join(cache, "readme-"));
-    for (const [index, { text }] of programs.entries()) {
-      await writeFile(join(directory, `program-${index}.ts`), atServer(text, server.port));
-    }
-    const compilerOptions = { composite: false, incremental: false, declaration: false, declarationMap: false };
-    const tsconfig = { extends: join(ROOT, "tsconfig.base.json"), compilerOptions, include: ["*.ts"] };
-    await writeFile(join(directory, "tsconfig.json"), JSON.stringify(tsconfig));
-  });
-
-  afterAll(async () => {
-    await server.stop();
-    await rm(directory, { recursive: true, force: true });
-  });
-
-  test("compiles under the strict settings of the project", async () => {
-    const { code, stdout } = await runCommand({ args: [COMPILER, "-p", directory] });
-    expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
-  });
-
-  test("has an expectation for each program", () => {
-    expect(programs).toHaveLength(PRINTED.length);
-  });
-
-  test.each([...PRINTED.entries()])("prints what it promises: program %i", async (index, printed) => {
-    const { code, stdout, stderr } = await runCommand({ args: [join(directory, `program-${index}.js`)] });
-    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: printed, stderr: "" });
-  });
-});
+describePrograms("the README's TypeScript", PRINTED);
 
 /** The commands of the server under a heading of the README. */
 function commandsUnder(title: string): readonly string[] {

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { eventually } from "../support/eventually.js";
 import { refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note, notes, type SignalInit } from "../support/sample-signals.js";
+import { serverForAll } from "../support/server-for-all.js";
 import { spawnServer } from "../support/spawned-server.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 import { grpc, protocols, type TestClient } from "../support/test-client.js";
@@ -281,13 +282,8 @@ const timeOf = (time: Timestamp | undefined): number => (time === undefined ? Nu
 describe("receipts of named subscriptions", () => {
   let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = grpc.connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
+  serverForAll((...started) => {
+    [client, server] = started;
   });
 
   test("tell when a signal was delivered and acknowledged, first, and what was not", async () => {

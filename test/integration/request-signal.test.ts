@@ -1,12 +1,12 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { AgentState } from "@coordination-signals/proto/coordination/v1/agent";
 import { SignalType } from "@coordination-signals/proto/coordination/v1/signal";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { eventually } from "../support/eventually.js";
 import { refusalOf } from "../support/refusal.js";
 import { newCoordinationId, type SignalInit } from "../support/sample-signals.js";
-import { grpc, protocols, type TestClient } from "../support/test-client.js";
-import { startTestServer, type TestServer } from "../support/test-server.js";
+import { serverForAll } from "../support/server-for-all.js";
+import { protocols, type TestClient } from "../support/test-client.js";
 
 interface Question {
   readonly to?: readonly string[];
@@ -26,16 +26,10 @@ function questionOf(coordinationId: string, { to = [], timeoutMs, requestId = ""
 }
 
 describe.each(protocols)("RequestSignal by $name", ({ connect }) => {
-  let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
-  });
+  serverForAll((started) => {
+    client = started;
+  }, connect);
 
   test("answers with the request as stored and the signal that names it", async () => {
     const coordinationId = newCoordinationId();
@@ -75,15 +69,9 @@ async function reply(client: TestClient, coordinationId: string, correlationId: 
 }
 
 describe("RequestSignal", () => {
-  let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = grpc.connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
+  serverForAll((started) => {
+    client = started;
   });
 
   const newCoordination = async (): Promise<string> => {

@@ -2,24 +2,20 @@ import { create, toJson } from "@bufbuild/protobuf";
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { CoordinationSignalSchema, SignalType } from "@coordination-signals/proto/coordination/v1/signal";
 import { HistoryOrder, StartPosition } from "@coordination-signals/proto/coordination/v1/signal_service";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { refusalFromStatus, refusalOf } from "../support/refusal.js";
 import { fullEnvelope, fullEvents, newCoordinationId, note, notes } from "../support/sample-signals.js";
+import { serverForAll } from "../support/server-for-all.js";
 import { protocols, type TestClient } from "../support/test-client.js";
-import { startTestServer, type TestServer } from "../support/test-server.js";
+import type { TestServer } from "../support/test-server.js";
 import { openSubscription } from "../support/test-subscription.js";
 
 describe.each(protocols)("SignalService by $name", ({ connect }) => {
-  let server: TestServer;
+  let _server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
-  });
+  serverForAll((...started) => {
+    [client, _server] = started;
+  }, connect);
 
   const register = (coordinationId: string, agentIds: readonly string[]) =>
     Promise.all(agentIds.map((agentId) => client.agents.registerAgent({ coordinationId, agentId })));

@@ -6,10 +6,11 @@ import {
   UnreportedKind,
 } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import { CriticalLink, type TimelineWait, WaitOutcome } from "@coordination-signals/proto/coordination/v1/timeline";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, describe, expect, test } from "@jest/globals";
 import { eventually } from "../support/eventually.js";
 import { refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note, notes } from "../support/sample-signals.js";
+import { serverForAll } from "../support/server-for-all.js";
 import { spawnServer } from "../support/spawned-server.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 import { grpc, protocols, type TestClient } from "../support/test-client.js";
@@ -101,15 +102,10 @@ describe.each(protocols)("GetTimeline by $name", ({ connect }) => {
 });
 
 describe("GetTimeline", () => {
-  let server: TestServer;
+  let _server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = grpc.connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
+  serverForAll((...started) => {
+    [client, _server] = started;
   });
 
   test("answers COORDINATION_NOT_FOUND where there is none, and refuses a form that is none of a timeline", async () => {

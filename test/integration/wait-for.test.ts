@@ -1,10 +1,11 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { WaitMode } from "@coordination-signals/proto/coordination/v1/wait";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { eventually } from "../support/eventually.js";
 import { refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note } from "../support/sample-signals.js";
 import { scrapeMetrics } from "../support/scrape-metrics.js";
+import { serverForAll } from "../support/server-for-all.js";
 import { grpc, protocols, type TestClient } from "../support/test-client.js";
 import { startTestServer, type TestServer } from "../support/test-server.js";
 import {
@@ -24,14 +25,9 @@ const long = durationFromMs(60_000);
 describe.each(protocols)("WaitFor by $name", ({ connect }) => {
   let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
-  });
+  serverForAll((...started) => {
+    [client, server] = started;
+  }, connect);
 
   test("is answered from history with the sequence of each condition, and when what is missing comes", async () => {
     const coordinationId = newCoordinationId();
@@ -88,15 +84,9 @@ function resolved(coordinationId: string, dependencyId: string, senderAgentId = 
 }
 
 describe("WaitFor", () => {
-  let server: TestServer;
   let client: TestClient;
-  beforeAll(async () => {
-    server = await startTestServer();
-    client = grpc.connect(server.url);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await server[Symbol.asyncDispose]();
+  serverForAll((started) => {
+    client = started;
   });
 
   const complete = (coordinationId: string, senderAgentId: string, value: object = {}) =>

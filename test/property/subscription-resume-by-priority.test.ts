@@ -12,9 +12,10 @@ import {
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { type CoordinationObserver, createCoordinationClient } from "../../client-sdk/src/index.js";
+import { createCoordinationClient } from "../../client-sdk/src/index.js";
 import { contractError } from "../unit/client-sdk/support/contract-errors.js";
 import { startCuttingProxy } from "../unit/client-sdk/support/cutting-proxy.js";
+import { readInParts } from "../unit/client-sdk/support/read-in-parts.js";
 import { fastRetry } from "../unit/client-sdk/support/scripted-client.js";
 import { signalAt, subscribed } from "../unit/client-sdk/support/scripted-log.js";
 import { startScriptedServer } from "../unit/client-sdk/support/scripted-server.js";
@@ -102,23 +103,6 @@ function cursorOf(positions: readonly number[]): string {
   return `c${positions.join("-")}`;
 }
 
-/** Reads everything, breaking off as planned. */
-async function readAll(observer: CoordinationObserver, taken: readonly number[]): Promise<readonly number[]> {
-  const sequences: number[] = [];
-  let cursor: string | undefined;
-  for (const count of [...taken, Number.POSITIVE_INFINITY]) {
-    const from = cursor === undefined ? "earliest" : { cursor };
-    const subscription = observer.subscribe({ order: "priority", from });
-    const until = sequences.length + count;
-    for await (const { sequence } of subscription) {
-      sequences.push(Number(sequence));
-      if (sequences.length >= until) break;
-    }
-    cursor = subscription.cursor ?? cursor;
-  }
-  return sequences;
-}
-
 describe("Subscription in order of priority over a faulty connection", () => {
   test("hands out each signal exactly once, in order within a level", async () => {
     let cuts = 0;
@@ -130,7 +114,7 @@ describe("Subscription in order of priority over a faulty connection", () => {
         });
         await using proxy = await startCuttingProxy(server.port, plan.bytesBeforeCut);
         await using client = createCoordinationClient({ baseUrl: proxy.url, retry: fastRetry });
-        const seen = await readAll(client.coordination("c"), plan.taken);
+        const seen = await readInParts(client.coordination("c"), plan.taken, "priority");
         for (const level of levels.keys()) {
           const expected = plan.log.flatMap((of, index) => (of === level ? [index + 1] : []));
           expect(seen.filter((sequence) => plan.log[sequence - 1] === level)).toEqual(expected);

@@ -2,9 +2,10 @@ import { Code } from "@connectrpc/connect";
 import type { SubscribeRequest } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { type CoordinationObserver, createCoordinationClient } from "../../client-sdk/src/index.js";
+import { createCoordinationClient } from "../../client-sdk/src/index.js";
 import { contractError } from "../unit/client-sdk/support/contract-errors.js";
 import { startCuttingProxy } from "../unit/client-sdk/support/cutting-proxy.js";
+import { readInParts } from "../unit/client-sdk/support/read-in-parts.js";
 import { fastRetry } from "../unit/client-sdk/support/scripted-client.js";
 import { batch, caughtUp, checkpoint, cursorAt, subscribed } from "../unit/client-sdk/support/scripted-log.js";
 import { startScriptedServer } from "../unit/client-sdk/support/scripted-server.js";
@@ -64,22 +65,6 @@ function faultyServer(plan: Plan) {
   });
 }
 
-/** Reads everything, breaking off as planned. */
-async function readAll(observer: CoordinationObserver, taken: readonly number[]): Promise<readonly number[]> {
-  const sequences: number[] = [];
-  let cursor: string | undefined;
-  for (const count of [...taken, Number.POSITIVE_INFINITY]) {
-    const subscription = observer.subscribe({ from: cursor === undefined ? "earliest" : { cursor } });
-    const until = sequences.length + count;
-    for await (const { sequence } of subscription) {
-      sequences.push(Number(sequence));
-      if (sequences.length >= until) break;
-    }
-    cursor = subscription.cursor ?? cursor;
-  }
-  return sequences;
-}
-
 describe("Subscription over a faulty connection", () => {
   test("hands out each matching signal exactly once, in order", async () => {
     let cuts = 0;
@@ -89,7 +74,7 @@ describe("Subscription over a faulty connection", () => {
         await using proxy = await startCuttingProxy(server.port, plan.bytesBeforeCut);
         await using client = createCoordinationClient({ baseUrl: proxy.url, retry: fastRetry });
         const expected = plan.matching.flatMap((matches, index) => (matches ? [index + 1] : []));
-        expect(await readAll(client.coordination("c"), plan.taken)).toEqual(expected);
+        expect(await readInParts(client.coordination("c"), plan.taken)).toEqual(expected);
         cuts += proxy.cuts();
       }),
       { numRuns: 150 },

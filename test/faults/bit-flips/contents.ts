@@ -2,25 +2,12 @@ import { createHash } from "node:crypto";
 import { prepareSignal } from "../../../server/src/model/prepare-signals.js";
 import type { CoordinationHeader, JournalKind } from "../../../server/src/store/signal-store.js";
 import { type CoordinatorUnderTest, filterOf } from "../../support/coordinator-under-test.js";
+import { journalKinds } from "../../support/models/store-parts.js";
 import { plannedMessage } from "../journal/planned-signal.js";
 
 /** Everything a store says when it is asked for everything, by what it was asked for. */
 export type Contents = Readonly<Record<string, string>>;
 
-const kinds: readonly JournalKind[] = [
-  "agent",
-  "dependency",
-  "metrics",
-  "baseAgent",
-  "baseDependency",
-  "snapshot",
-  "audit",
-  "endedWait",
-  "subscription",
-  "delivery",
-  "deadLetter",
-  "heldSignal",
-];
 /** What no later signal changes. */
 const lasting = ["log", "request", "snapshot", "audit", "baseAgent", "baseDependency"];
 const pageSize = 100;
@@ -38,7 +25,7 @@ export async function readContents(subject: CoordinatorUnderTest): Promise<Conte
       return typeof value === "bigint" ? String(value) : value;
     });
     await readLog(subject, coordinationId, contents);
-    for (const kind of kinds) await readRecords(subject, coordinationId, kind, contents);
+    for (const kind of journalKinds) await readRecords(subject, coordinationId, kind, contents);
     await readRequests(subject, header, contents);
   }
   return contents;
