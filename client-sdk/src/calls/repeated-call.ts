@@ -98,7 +98,10 @@ export abstract class RepeatedCall<Answer, Result> implements AttemptEvents<Answ
     if (this.#attempts === 0) this.#startMs = this.#environment.clock.nowMs();
     this.#attempts += 1;
     try {
-      this.#attempt = this.beginAttempt(this.#attempts, this.#elapsedMs());
+      const attempt = this.beginAttempt(this.#attempts, this.#elapsedMs());
+      // Whoever is called in between, an interceptor for example, may have given it up.
+      if (this.#isOver) attempt.cancel(undefined);
+      else this.#attempt = attempt;
     } catch (thrown) {
       this.failed(thrown);
     }

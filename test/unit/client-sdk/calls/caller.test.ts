@@ -1,6 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import { describe, expect, test } from "@jest/globals";
-import { Caller } from "../../../../client-sdk/src/calls/caller.js";
+import { type Attempt, Caller } from "../../../../client-sdk/src/calls/caller.js";
 import { retryPolicyFrom } from "../../../../client-sdk/src/calls/retry-policy.js";
 import { clientClosedError } from "../../../../client-sdk/src/errors/cancelled-error.js";
 import { contractError } from "../support/contract-errors.js";
@@ -46,6 +46,19 @@ describe("Caller.call", () => {
     controller.abort("enough");
     await expect(call).rejects.toMatchObject({ reason: "CANCELLED", cause: "enough" });
     expect(clock.delaysMs()).toEqual([]);
+  });
+
+  test("gives up an attempt that is aborted while it begins", async () => {
+    const { caller } = createCaller();
+    const controller = new AbortController();
+    let attempted: AbortSignal | undefined;
+    const run = ({ signal }: Attempt) => {
+      attempted = signal;
+      controller.abort("enough");
+      return new Promise<never>(() => undefined);
+    };
+    await expect(caller.call(run, controller)).rejects.toMatchObject({ reason: "CANCELLED", cause: "enough" });
+    expect(attempted?.aborted).toBe(true);
   });
 
   test("makes no attempt once it is given up", async () => {
