@@ -1,13 +1,12 @@
-import { AckAction, AckMode, DeadLetterReason } from "@coordination-signals/proto/coordination/v1/acknowledgement";
+import { DeadLetterReason } from "@coordination-signals/proto/coordination/v1/acknowledgement";
 import { SignalType } from "@coordination-signals/proto/coordination/v1/signal";
-import { DeliveryOrder, StartPosition } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import { eventually } from "../support/eventually.js";
 import { refusalFrom, refusalOf } from "../support/refusal.js";
 import { scrapeMetrics } from "../support/scrape-metrics.js";
 import { spawnServer } from "../support/spawned-server.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
-import { connectJson, grpc, type TestClient } from "../support/test-client.js";
+import { grpc, type TestClient } from "../support/test-client.js";
 import { openTestPostgres } from "../support/test-postgres.js";
 import { startTestServer, type TestServer } from "../support/test-server.js";
 import { checkRangesJoin } from "../support/test-subscription.js";
@@ -15,6 +14,7 @@ import {
   ack,
   acknowledge,
   coordinationId,
+  deadLetters,
   deliveredTo,
   extend,
   nack,
@@ -22,6 +22,7 @@ import {
   policyOf,
   reject,
   sendMessages,
+  standingOf,
   subscription,
   untilDelivered,
 } from "../support/work-subscription.js";
@@ -63,17 +64,6 @@ const durableStores = [lmdb, ...shared];
 
 const startOn = ({ url }: { readonly url: string }, ...flags: readonly string[]) =>
   startTestServer(["--store", url, ...flags]);
-
-async function deadLetters({ signals }: TestClient) {
-  return signals.listDeadLetters({ coordinationId });
-}
-
-async function standingOf({ signals }: TestClient) {
-  const { subscriptions } = await signals.listSubscriptions({ coordinationId });
-  const [found] = subscriptions;
-  if (found === undefined) throw new Error("there is no subscription");
-  return found;
-}
 
 async function untilOutstanding(client: TestClient, count: bigint): Promise<void> {
   await eventually(async () => expect((await standingOf(client)).outstandingCount).toBe(count));
@@ -474,223 +464,5 @@ describeShared("consumers of one subscription on two servers that share a databa
     await heir.until("subscribed");
     leaving.cancel();
     expect(await untilDelivered(heir, 1)).toMatchObject({ sequence: lost.sequence, attempt: 2 });
-  });
-});
-
-describe.each([grpc, connectJson])("a named subscription over $name", (protocol) => {
-  async function start() {
-    const server = await startTestServer();
-    const client = protocol.connect(server.url);
-    return {
-      client,
-      [Symbol.asyncDispose]: async () => {
-        client.disconnect();
-        await server[Symbol.asyncDispose]();
-      },
-    };
-  }
-
-  test("can be made before the first signal, and then gets everything", async () => {
-    await using running = await start();
-    const { client } = running;
-    const made = await client.signals.createSubscription({ ...named, ackPolicy: policyOf({ attempts: 7 }) });
-    expect(made.subscription).toMatchObject({
-      subscription,
-      coordinationId,
-      start: { case: "position", value: StartPosition.LATEST },
-      ackPolicy: {
-        mode: AckMode.EXPLICIT,
-        maxDeliveryAttempts: 7,
-        maxOutstanding: 1_000,
-        ackDeadline: { seconds: 30n },
-      },
-      scannedSequence: 0n,
-    });
-    await sendMessages(client, ["a"]);
-    using consumer = openConsumer(client, { attempts: 7 }, { start: { case: undefined } });
-    const delivered = await untilDelivered(consumer, 1);
-    expect(delivered).toMatchObject({ message: "a", sequence: 1n });
-    expect(await acknowledge(client, ack(delivered))).toEqual(["taken"]);
-    consumer.cancel();
-  });
-
-  test("makes nothing of a coordination that a plain subscription waits for", async () => {
-    await using running = await start();
-    const { client } = running;
-    expect(await refusalOf(client.signals.listSubscriptions({ coordinationId }))).toMatchObject({
-      reason: "COORDINATION_NOT_FOUND",
-    });
-    expect(await refusalOf(deadLetters(client))).toMatchObject({ reason: "COORDINATION_NOT_FOUND" });
-  });
-
-  test.each([
-    ["agent_id", { agentId: "other" }],
-    ["filter", { filter: { signalTypes: [SignalType.AGENT_COMPLETED] } }],
-    ["start", { start: { case: "position" as const, value: StartPosition.LATEST } }],
-    ["order", { order: DeliveryOrder.PRIORITY }],
-    ["include_own", { includeOwn: true }],
-    ["ack_policy.ack_deadline", { ackPolicy: policyOf({ deadlineMs: 1_000 }) }],
-    ["ack_policy.max_delivery_attempts", { ackPolicy: policyOf({ attempts: 6 }) }],
-    ["ack_policy.max_outstanding", { ackPolicy: policyOf({ maxOutstanding: 6 }) }],
-  ])("is not joined by who says another %s", async (field, parts) => {
-    await using running = await start();
-    const { client } = running;
-    await sendMessages(client, ["a"]);
-    using consumer = openConsumer(client);
-    await consumer.until("subscribed");
-    using differing = openConsumer(client, {}, parts);
-    expect(refusalFrom(await differing.untilEnd())).toMatchObject({
-      code: "FailedPrecondition",
-      reason: "SUBSCRIPTION_CONFLICT",
-      metadata: { field },
-    });
-    expect(await standingOf(client)).toMatchObject({ consumerCount: 1n });
-    consumer.cancel();
-  });
-
-  test("is joined by who says the same of its filter in another order, and by who says nothing of its start", async () => {
-    await using running = await start();
-    const { client } = running;
-    const filterOf = (...signalTypes: SignalType[]) => ({ filter: { signalTypes, metadata: { a: "1", b: "2" } } });
-    const types = [SignalType.AGENT_COMPLETED, SignalType.INTER_AGENT_MESSAGE] as const;
-    using consumer = openConsumer(client, {}, filterOf(...types));
-    await consumer.until("subscribed");
-    using other = openConsumer(client, {}, { ...filterOf(types[1], types[0]), start: { case: undefined } });
-    expect((await other.next()).case).toBe("subscribed");
-    for (const each of [consumer, other]) each.cancel();
-  });
-
-  test.each([
-    ["a name without acknowledgement", { ackPolicy: undefined }],
-    ["acknowledgement without a name", { subscription: "" }],
-    ["acknowledgement with a cursor", { start: { case: "cursor" as const, value: "x" } }],
-    ["a mode that acknowledges nothing", { ackPolicy: { mode: AckMode.NONE } }],
-    ["a policy without its mode", { subscription: "", ackPolicy: { maxOutstanding: 5 } }],
-    ["a least backoff above the greatest", { ackPolicy: policyOf({ minBackoffMs: 2_000, maxBackoffMs: 1_000 }) }],
-    ["more outstanding than can be", { ackPolicy: policyOf({ maxOutstanding: 10_001 }) }],
-    ["a deadline that is too short", { ackPolicy: policyOf({ deadlineMs: 1 }) }],
-  ])("is refused for %s, and nothing is made", async (_, parts) => {
-    await using running = await start();
-    const { client } = running;
-    await sendMessages(client, ["a"]);
-    using consumer = openConsumer(client, {}, parts);
-    expect(refusalFrom(await consumer.untilEnd())).toMatchObject({
-      code: "InvalidArgument",
-      reason: "INVALID_REQUEST",
-    });
-    expect((await client.signals.listSubscriptions({ coordinationId })).subscriptions).toEqual([]);
-  });
-
-  test("refuses acknowledgements item by item, and a refused one changes nothing", async () => {
-    await using running = await start();
-    const { client } = running;
-    await sendMessages(client, ["a"]);
-    using consumer = openConsumer(client);
-    const delivered = await untilDelivered(consumer, 1);
-    const invented = `${delivered.deliveryId.slice(0, -1)}${delivered.deliveryId.endsWith("A") ? "B" : "A"}`;
-    const outcomes = await acknowledge(
-      client,
-      { deliveryId: invented },
-      { deliveryId: "never" },
-      { deliveryId: "" },
-      { ...ack(delivered), delay: { seconds: 1n } },
-      { ...reject(delivered), delay: { seconds: 1n } },
-      { ...ack(delivered), reason: "because" },
-      extend(delivered, 0),
-      { ...ack(delivered), action: 9 as AckAction },
-    );
-    const refused = "INVALID_REQUEST";
-    expect(outcomes).toEqual(["NOT_DELIVERED", "NOT_DELIVERED", ...new Array(6).fill(refused)]);
-    expect(await standingOf(client)).toMatchObject({ outstandingCount: 1n, leasedCount: 1n, deadLetterCount: 0n });
-    expect(await acknowledge(client, ack(delivered), { ...ack(delivered), action: AckAction.NACK })).toEqual([
-      "taken",
-      "ACK_EXPIRED",
-    ]);
-    consumer.cancel();
-  });
-
-  test("says which subscription, dead letter or coordination is not there", async () => {
-    await using running = await start();
-    const { client } = running;
-    const { signals } = client;
-    expect(
-      await refusalOf(signals.acknowledgeSignals({ ...named, acknowledgements: [{ deliveryId: "x" }] })),
-    ).toMatchObject({
-      reason: "COORDINATION_NOT_FOUND",
-    });
-    await sendMessages(client, ["a"]);
-    for (const call of [
-      () => signals.acknowledgeSignals({ ...named, acknowledgements: [{ deliveryId: "x" }] }),
-      () => signals.deleteSubscription(named),
-      () => signals.listDeadLetters(named),
-      () => signals.redriveDeadLetters(named),
-    ]) {
-      expect(await refusalOf(call())).toMatchObject({ code: "NotFound", reason: "SUBSCRIPTION_NOT_FOUND" });
-    }
-    await signals.createSubscription(named);
-    expect(await refusalOf(signals.redriveDeadLetters({ ...named, sequences: [1n] }))).toMatchObject({
-      reason: "SIGNAL_NOT_FOUND",
-      metadata: { sequence: "1" },
-    });
-    expect(await refusalOf(signals.redriveDeadLetters({ coordinationId, sequences: [1n] }))).toMatchObject({
-      reason: "INVALID_REQUEST",
-    });
-    expect(await signals.redriveDeadLetters({ coordinationId })).toMatchObject({ redrivenCount: 0n });
-  });
-
-  test("is told by the audit, with what was acknowledged", async () => {
-    await using running = await start();
-    const { client } = running;
-    await sendMessages(client, ["a", "b"]);
-    using consumer = openConsumer(client, {}, { agentId: "worker" });
-    await untilDelivered(consumer, 2);
-    await acknowledge(client, ...deliveredTo(consumer).map(ack));
-    const { changes } = await client.state.listStateChanges({ coordinationId, pageSize: 2 });
-    expect(changes).toMatchObject([
-      { kind: 11, actors: ["worker"], detail: subscription, fromSequence: 1n, throughSequence: 2n },
-      { kind: 9, actors: ["worker"], detail: subscription },
-    ]);
-    consumer.cancel();
-  });
-});
-
-describe("a server that redacts", () => {
-  test("keeps it from consumers and from readers of dead letters", async () => {
-    await using server = await startTestServer(["--redact", "metadata.token"]);
-    using client = grpc.connect(server.url);
-    await client.signals.sendSignal({
-      coordinationId,
-      senderAgentId: "sender",
-      metadata: { token: "s3cr3t", stage: "one" },
-      event: { case: "interAgentMessage", value: { message: "a" } },
-    });
-    using consumer = openConsumer(client);
-    const delivered = await untilDelivered(consumer, 1);
-    expect(consumer.signals[0]?.metadata).toEqual({ token: "[redacted]", stage: "one" });
-    await acknowledge(client, reject(delivered));
-    const { deadLetters: letters } = await deadLetters(client);
-    expect(letters[0]?.signal?.metadata).toEqual({ token: "[redacted]", stage: "one" });
-    consumer.cancel();
-  });
-});
-
-describe("the list of dead letters", () => {
-  test("comes in pages, those that came last first", async () => {
-    await using server = await startTestServer();
-    using client = grpc.connect(server.url);
-    await sendMessages(client, ["1", "2", "3", "4", "5"]);
-    using consumer = openConsumer(client);
-    await untilDelivered(consumer, 5);
-    await acknowledge(client, ...deliveredTo(consumer).map((delivered) => reject(delivered)));
-    const sequences: bigint[] = [];
-    let pageToken = "";
-    do {
-      const page = await client.signals.listDeadLetters({ coordinationId, pageSize: 2, pageToken });
-      sequences.push(...page.deadLetters.map(({ sequence }) => sequence));
-      expect(page.deadLetterCount).toBe(5n);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== "");
-    expect(sequences).toEqual([5n, 4n, 3n, 2n, 1n]);
-    consumer.cancel();
   });
 });

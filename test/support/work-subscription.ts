@@ -152,3 +152,16 @@ export const extend = (delivered: DeliveredSignal, delayMs?: number): Acknowledg
   action: AckAction.EXTEND,
   ...(delayMs !== undefined && { delay: durationFromMs(delayMs) }),
 });
+
+/** The dead letters of the coordination. */
+export function deadLetters({ signals }: TestClient) {
+  return signals.listDeadLetters({ coordinationId });
+}
+
+/** How the coordination's first subscription stands. */
+export async function standingOf({ signals }: TestClient) {
+  const { subscriptions } = await signals.listSubscriptions({ coordinationId });
+  const [found] = subscriptions;
+  if (found === undefined) throw new Error("there is no subscription");
+  return found;
+}
