@@ -14,26 +14,34 @@ export interface ReadAheadOptions {
   readonly readPage: ReadPage;
   /** Gives up. */
   readonly signal: AbortSignal | undefined;
-  /** Whether what follows a page will be wanted once that page has been handed out; `undefined` while it is on its way. */
-  readonly isNextWanted: (page: SignalPage | undefined) => boolean;
+  /** Signals in one page at the most. */
+  readonly pageSize: number;
+  /** Whether more signals are wanted than so many that have not been handed out yet. */
+  readonly wantsMoreThan: (signals: number) => boolean;
 }
 
 /**
- * Hands out pages; the next one is on its way while a page is handed out, and while the rest of it is awaited. At most one
- * page waits beside the one that is handed out. What is on its way when the reader leaves is cancelled.
+ * Hands out pages, and asks for those that follow as soon as they are named: the next one while the rest of a page is awaited,
+ * and the one after it while a page is handed out. At most two pages wait beside the one that is handed out. What is on its way
+ * when the reader leaves is cancelled.
  */
 export async function* readPagesAhead(options: ReadAheadOptions): AsyncGenerator<SignalPage, void, undefined> {
+  const { readPage, pageSize, wantsMoreThan } = options;
   const reading = linkAbort(options.signal);
-  const ask = (pageToken: string) => new AskedPage(pageToken, options.readPage, reading.signal);
+  const ask = (pageToken: string) => new AskedPage(pageToken, readPage, reading.signal);
+  const askIfMoreThan = (signals: number) => (pageToken: string) =>
+    wantsMoreThan(signals) ? ask(pageToken) : undefined;
   try {
     let asked = ask("");
     for (;;) {
-      const page = await asked.whole((pageToken) => (options.isNextWanted(undefined) ? ask(pageToken) : undefined));
+      asked.whenNextIsNamed(askIfMoreThan(pageSize));
+      const page = await asked.page;
       const { nextPageToken } = page;
       const isNew = nextPageToken !== "" && nextPageToken !== asked.pageToken;
       // Another one may have been named by an attempt that failed after it.
       const ahead = asked.next?.pageToken === nextPageToken ? asked.next : undefined;
-      const next = ahead ?? (isNew && options.isNextWanted(page) ? ask(nextPageToken) : undefined);
+      const next = ahead ?? (isNew ? askIfMoreThan(page.size)(nextPageToken) : undefined);
+      next?.whenNextIsNamed(askIfMoreThan(page.size + pageSize));
       yield page;
       if (nextPageToken === "") return;
       if (!isNew) throw repeatedPage();
@@ -44,28 +52,26 @@ export async function* readPagesAhead(options: ReadAheadOptions): AsyncGenerator
   }
 }
 
-/** A page that is on its way. */
+/** A page that is on its way, or has come. */
 class AskedPage {
   readonly pageToken: string;
-  readonly #page: Promise<SignalPage>;
-  /** What the page itself has named, as far as it has come. */
-  #nextPageToken: string | undefined;
-  #askNext: ((pageToken: string) => AskedPage | undefined) | undefined;
+  readonly page: Promise<SignalPage>;
   /** The page after it, where that has been asked for before this one was complete. */
   next: AskedPage | undefined;
+  #nextPageToken: string | undefined;
+  #askNext: ((pageToken: string) => AskedPage | undefined) | undefined;
 
   constructor(pageToken: string, readPage: ReadPage, signal: AbortSignal) {
     this.pageToken = pageToken;
-    this.#page = readPage(pageToken, signal, (next) => this.#named(next));
+    this.page = readPage(pageToken, signal, (next) => this.#named(next));
     // Whoever leaves does not learn of it; whoever stays does, when it is its turn.
-    this.#page.catch(() => undefined);
+    this.page.catch(() => undefined);
   }
 
-  /** Resolves when it is complete. Asks for the next one, once that is named. */
-  whole(askNext: (pageToken: string) => AskedPage | undefined): Promise<SignalPage> {
+  /** Asks so for the page after it once its beginning has named that, now where it has already. */
+  whenNextIsNamed(askNext: (pageToken: string) => AskedPage | undefined): void {
     this.#askNext = askNext;
     if (this.#nextPageToken !== undefined) this.#named(this.#nextPageToken);
-    return this.#page;
   }
 
   #named(nextPageToken: string): void {

@@ -95,24 +95,25 @@ export class SignalHistory<Case extends SignalEventCase = SignalEventCase> imple
   }
 
   /**
-   * Hands out the signals one by one, at most `limit`. From the second page on, or from the first with a `limit`, the next one is
-   * read meanwhile.
+   * Hands out the signals one by one, at most `limit`. From the second page on, or from the first with a `limit`, the next one or two
+   * are read meanwhile.
    */
   [Symbol.asyncIterator](): AsyncGenerator<TypedSignal<Case>, void, undefined> {
     const { limit, signal } = this.#options;
-    const pageSize = this.#request.pageSize || defaultPageSize;
     let pages = 0;
     const iterator: SignalIterator<TypedSignal<Case>> = new SignalIterator({
       limit: limit ?? Number.POSITIVE_INFINITY,
       toItem: (item) => this.#typed(item),
+      nextTurn: this.#environment.streams?.nextTurn,
       pages: readPagesAhead({
         signal,
+        pageSize: this.#request.pageSize || defaultPageSize,
         readPage: (pageToken, reading, onNextPageToken) => {
           pages += 1;
           return this.#read(pageToken, { signal: reading, onNextPageToken });
         },
         // Whoever takes two pages, or says how many signals it wants, is likely to take more.
-        isNextWanted: (page) => (limit !== undefined || pages > 1) && iterator.left > (page?.size ?? pageSize),
+        wantsMoreThan: (signals) => (limit !== undefined || pages > 1) && iterator.left > signals,
       }),
     });
     return iterator;

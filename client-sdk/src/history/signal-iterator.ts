@@ -10,7 +10,15 @@ export interface SignalIteratorOptions<T> {
   readonly toItem: (signal: CoordinationSignal) => T;
   /** Signals in all at the most. */
   readonly limit: number;
+  /** Waits for the next turn of the event loop, in which the network is read. Where it is not given, nobody waits for it. */
+  readonly nextTurn?: (() => Promise<void>) | undefined;
 }
+
+/**
+ * Signals handed out in one turn of the event loop: a loop over what is there already lets nothing else run, so that the pages
+ * that follow would neither arrive nor be asked for.
+ */
+const maxSignalsInTurn = 256;
 
 /**
  * The signals of pages one by one. It does what an async generator does, for a signal that is there already in less than half
@@ -20,6 +28,7 @@ export class SignalIterator<T> implements AsyncGenerator<T, void, undefined> {
   readonly #options: SignalIteratorOptions<T>;
   #page: SignalPage | undefined;
   #left: number;
+  #inThisTurn = 0;
   #failure: { readonly thrown: unknown } | undefined;
   #isOver = false;
   /** Calls that have not settled, and the last of them. */
@@ -66,11 +75,13 @@ export class SignalIterator<T> implements AsyncGenerator<T, void, undefined> {
   /** The next signal of the page that is there; `undefined` when it has no more, or cannot be handed out. */
   #take(): IteratorResult<T, void> | undefined {
     if (this.#page === undefined || this.#left <= 0 || this.#failure !== undefined) return undefined;
+    if (this.#inThisTurn >= maxSignalsInTurn) return undefined;
     try {
       const signal = this.#page.take();
       if (signal === undefined) return undefined;
       const value = this.#options.toItem(signal);
       this.#left -= 1;
+      this.#inThisTurn += 1;
       return { done: false, value };
     } catch (thrown) {
       this.#failure = { thrown };
@@ -81,6 +92,10 @@ export class SignalIterator<T> implements AsyncGenerator<T, void, undefined> {
   async #advance(): Promise<IteratorResult<T, void>> {
     try {
       while (!this.#isOver && this.#left > 0) {
+        if (this.#inThisTurn >= maxSignalsInTurn) {
+          await this.#options.nextTurn?.();
+          this.#inThisTurn = 0;
+        }
         const taken = this.#take();
         if (taken !== undefined) return taken;
         if (this.#failure !== undefined) throw errorFromConnect(this.#failure.thrown);

@@ -84,6 +84,7 @@ class RotatingTransport implements Transport {
         };
         return streamsOf(client).sendBatches(contextValues, { ...events, onEnd });
       },
+      nextTurn: () => streamsOf(this.#turn.client).nextTurn(),
       readHistory: async (request, options) => {
         const { client, failed } = this.#turn;
         try {

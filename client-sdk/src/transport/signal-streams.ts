@@ -56,4 +56,6 @@ export interface SignalStreams {
   readonly sendBatches: OpenBatchChannel;
   /** Reads a page of history. */
   readonly readHistory: (request: GetSignalHistoryRequest, options: PageOptions) => Promise<SignalPage>;
+  /** Waits for the next turn of the event loop, in which what has arrived is read. */
+  readonly nextTurn: () => Promise<void>;
 }

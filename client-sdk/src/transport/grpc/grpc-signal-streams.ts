@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { createMethodUrl } from "@connectrpc/connect/protocol";
 import { SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
@@ -17,6 +18,7 @@ export function createGrpcSignalStreams(baseUrl: string, connection: SessionMana
   const sendBatches = targetOf(SignalService.method.streamSignals);
   const history = targetOf(SignalService.method.getSignalHistory);
   return {
+    nextTurn: () => setImmediate(),
     readHistory: async (request, options) => readGrpcHistory(history, request, options),
     sendBatches: (_, events) => openGrpcBatchChannel(sendBatches, events),
     subscribe: (request, { onFailed }) => new GrpcItemStream(subscribe, request, onFailed),

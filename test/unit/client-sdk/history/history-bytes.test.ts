@@ -83,6 +83,57 @@ describe("History over gRPC", () => {
     expect(await sequencesOf(history)).toEqual([3n, 2n, 1n]);
   });
 
+  test("asks for two pages while one is handed out, and for no more", async () => {
+    const asked: string[] = [];
+    const fourth = createLatch();
+    const rest = createLatch();
+    const following = new Map([
+      ["", page("second", 5)],
+      ["second", page("third", 4)],
+      ["third", page("fourth", 3)],
+      ["fourth", page("fifth", 2)],
+    ]);
+    const history = await historyOf(async (pageToken, stream) => {
+      asked.push(pageToken);
+      const bytes = following.get(pageToken) ?? page(1);
+      const isHeld = pageToken === "third" || pageToken === "fourth";
+      stream.write(bytes.subarray(0, 20));
+      if (pageToken === "fourth") fourth.open();
+      if (isHeld) await rest.promise;
+      stream.end(bytes.subarray(20));
+    });
+    const sequences: bigint[] = [];
+    for await (const { sequence } of history) {
+      sequences.push(sequence);
+      if (sequence !== 4n) continue;
+      await fourth.promise;
+      // What the fourth page has named would have been asked for by the time the second of these calls arrives.
+      await history.page("probe");
+      await history.page("probe");
+      expect(asked).toEqual(["", "second", "third", "fourth", "probe", "probe"]);
+      rest.open();
+    }
+    expect(sequences).toEqual([5n, 4n, 3n, 2n, 1n]);
+    expect(asked.slice(6)).toEqual(["fifth"]);
+  });
+
+  test("lets others run while a long page is handed out", async () => {
+    const sequences = Array.from({ length: 600 }, (_, index) => index + 1);
+    const history = await historyOf((_, stream) => void stream.end(page(...sequences)));
+    let turns = 0;
+    const countTurns = () => {
+      turns += 1;
+      if (turns < 1_000) setImmediate(countTurns);
+    };
+    const turnsAt: number[] = [];
+    for await (const { sequence } of history) {
+      if (sequence === 1n) setImmediate(countTurns);
+      turnsAt.push(turns);
+    }
+    expect(turnsAt[255]).toBe(0);
+    expect(turnsAt[599]).toBeGreaterThan(1);
+  });
+
   test("goes on with the page that the whole page names last", async () => {
     const wrong = createLatch();
     const history = await historyOf(async (pageToken, stream) => {

@@ -51,6 +51,7 @@ function readerOf(
       readHistory: () => {
         throw new Error("no history is read");
       },
+      nextTurn: async () => undefined,
     },
     position: new SubscriptionPosition(streamStartFrom("latest"), "sequence"),
     requestFrom: () => create(SubscribeRequestSchema, { coordinationId: "c" }),
