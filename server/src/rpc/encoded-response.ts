@@ -15,6 +15,8 @@ import type { ReplayBatch } from "../delivery/replay.js";
 import type { DeliveryItem, TailItem } from "../delivery/tail-item.js";
 import type { LogEntry } from "../model/log-entry.js";
 import { smallVarintBytes, writeSmallVarint } from "../model/varint.js";
+import { grpcFrameHeaderBytes } from "./grpc-frame.js";
+import { setReadyFrame } from "./ready-frame.js";
 
 /*
  * Signals were encoded once, when they were appended. In answers they travel as those bytes: a message that carries them as
@@ -26,6 +28,9 @@ type UnknownFields = NonNullable<SubscribeResponse["$unknown"]>;
 const batchField = SubscribeResponseSchema.field.batch.number;
 const replaySignalsField = ReplaySignalsResponseSchema.field.signals.number;
 const historySignalsField = GetSignalHistoryResponseSchema.field.signals.number;
+const wireType = WireType.LengthDelimited;
+const historySignalsTag = (historySignalsField << 3) | wireType;
+const pageTokenTag = (GetSignalHistoryResponseSchema.field.nextPageToken.number << 3) | wireType;
 
 /** Whether the client of a call reads protobuf's binary form. */
 export function wantsBinary(context: HandlerContext): boolean {
@@ -57,14 +62,26 @@ export function subscribeResponse(item: TailItem, binary: boolean): SubscribeRes
   }
 }
 
-/** A page of history as the contract's message. */
+/** A page of history as the contract's message, with the frame in which it travels over gRPC. */
 export function historyResponse(
   entries: readonly LogEntry[],
   nextPageToken: string,
   binary: boolean,
 ): GetSignalHistoryResponse {
+  const token = Buffer.from(nextPageToken);
+  const tokenSize = token.length === 0 ? 0 : fieldBytes(token.length);
+  const frame = Buffer.allocUnsafe(grpcFrameHeaderBytes + tokenSize + entriesBytes(entries));
+  frame[0] = 0;
+  let at = frame.writeUInt32BE(frame.length - grpcFrameHeaderBytes, 1);
+  // In front, so that a client can ask for the next page while this one arrives.
+  if (tokenSize > 0) at = writeField(frame, at, pageTokenTag, token);
   const response = create(GetSignalHistoryResponseSchema, { nextPageToken });
-  response.$unknown = encodedEntries(historySignalsField, entries);
+  if (entries.length > 0) {
+    writeEntries(frame, at, historySignalsTag, entries);
+    // Its first tag is written with the field.
+    response.$unknown = [{ no: historySignalsField, wireType, data: frame.subarray(at + 1) }];
+  }
+  if (binary) setReadyFrame(response, frame);
   return inForm(GetSignalHistoryResponseSchema, response, binary);
 }
 
@@ -94,22 +111,36 @@ function deliveryMessage({ deliveryId, attempt, deadlineMs }: DeliveryItem): Del
   return create(DeliverySchema, { deliveryId, attempt, deadline: timestampFromMs(deadlineMs) });
 }
 
-/** Entries one after another in a field, written into one buffer at once: a page has up to a thousand. */
+/** Entries one after another in a field, written into one buffer at once. */
 function encodedEntries(no: number, entries: readonly LogEntry[]): UnknownFields {
   if (entries.length === 0) return [];
-  const tag = (no << 3) | WireType.LengthDelimited;
-  // The first one's tag is written with the field.
-  let size = -1;
-  for (const { bytes } of entries) size += 1 + smallVarintBytes(bytes.length) + bytes.length;
-  const data = Buffer.allocUnsafe(size);
-  let at = 0;
-  for (const { bytes } of entries) {
-    if (at > 0) data[at++] = tag;
-    at = writeSmallVarint(data, at, bytes.length);
-    data.set(bytes, at);
-    at += bytes.length;
-  }
-  return [{ no, wireType: WireType.LengthDelimited, data }];
+  const data = Buffer.allocUnsafe(entriesBytes(entries));
+  writeEntries(data, 0, (no << 3) | wireType, entries);
+  // Its first tag is written with the field.
+  return [{ no, wireType, data: data.subarray(1) }];
+}
+
+function entriesBytes(entries: readonly LogEntry[]): number {
+  let size = 0;
+  for (const { bytes } of entries) size += fieldBytes(bytes.length);
+  return size;
+}
+
+/** What a field of so many bytes takes. Its number is below 16. */
+function fieldBytes(length: number): number {
+  return 1 + smallVarintBytes(length) + length;
+}
+
+function writeEntries(target: Buffer, start: number, tag: number, entries: readonly LogEntry[]): void {
+  let at = start;
+  for (const { bytes } of entries) at = writeField(target, at, tag, bytes);
+}
+
+function writeField(target: Buffer, start: number, tag: number, bytes: Uint8Array): number {
+  target[start] = tag;
+  const at = writeSmallVarint(target, start + 1, bytes.length);
+  target.set(bytes, at);
+  return at + bytes.length;
 }
 
 function lengthDelimited(no: number, bytes: Uint8Array): { no: number; wireType: WireType; data: Uint8Array } {

@@ -2,7 +2,8 @@ import type { IncomingHttpHeaders } from "node:http2";
 import { type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor, type MethodImplSpec } from "@connectrpc/connect";
 import type { FrameMethods } from "../../rpc/frame-method.js";
-import { grpcFrame } from "../../rpc/grpc-frame.js";
+import { grpcFrame, grpcFrameHeaderBytes } from "../../rpc/grpc-frame.js";
+import { readyFrame } from "../../rpc/ready-frame.js";
 import { requestCompression } from "../accepted-compressions.js";
 import { grpcTimeoutMs } from "../call-deadline.js";
 import type { PortLimits } from "../port-limits.js";
@@ -92,12 +93,13 @@ async function serveStreaming(
 }
 
 function encode(desc: DescMessage, message: Message, maxBytes: number): Uint8Array {
-  const bytes = toBinary(desc, message);
+  const frame = readyFrame(message);
+  const bytes = frame?.subarray(grpcFrameHeaderBytes) ?? toBinary(desc, message);
   if (bytes.byteLength > maxBytes) {
     const text = `response is ${bytes.byteLength} bytes, limit is ${maxBytes}`;
     throw new ConnectError(text, Code.ResourceExhausted);
   }
-  return grpcFrame(bytes);
+  return frame ?? grpcFrame(bytes);
 }
 
 function failWith(call: GrpcCall, error: unknown, logger: PortLogger): void {

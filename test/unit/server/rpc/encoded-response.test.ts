@@ -12,6 +12,8 @@ import {
   subscribeResponse,
   wantsBinary,
 } from "../../../../server/src/rpc/encoded-response.js";
+import { grpcFrame } from "../../../../server/src/rpc/grpc-frame.js";
+import { readyFrame } from "../../../../server/src/rpc/ready-frame.js";
 import { entryAt } from "../../../support/log-entries.js";
 
 const entries = [entryAt(3n, { metadata: { a: "b" } }), entryAt(5n, { recipientAgentIds: ["x"] }), entryAt(2n ** 40n)];
@@ -66,6 +68,17 @@ describe("historyResponse and replayResponse", () => {
     const part = create(ReplaySignalsResponseSchema, { signals, afterSequence: 1n, throughSequence: 9n });
     expect(replayResponse(batch, false)).toEqual(part);
     expect(received(ReplaySignalsResponseSchema, replayResponse(batch, true))).toEqual(part);
+  });
+
+  test.each<[string, typeof entries, string]>([
+    ["and a next one", entries, "next"],
+    ["alone", entries, ""],
+    ["of nothing, and a next one", [], "next"],
+    ["of nothing", [], ""],
+  ])("have a frame that is the message: a page %s", (_, of, nextPageToken) => {
+    const page = historyResponse(of, nextPageToken, true);
+    expect(readyFrame(page)).toEqual(grpcFrame(toBinary(GetSignalHistoryResponseSchema, page)));
+    expect(readyFrame(historyResponse(of, nextPageToken, false))).toBeUndefined();
   });
 
   test("can hold nothing", () => {
