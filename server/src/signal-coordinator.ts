@@ -1,7 +1,10 @@
 import { uuidv7 } from "uuidv7";
 import { type AppendOutcome, appendChecked } from "./coordination/append-signals.js";
 import { closeCoordination, deleteCoordination } from "./coordination/coordination-lifecycle.js";
+import { CoordinationReports } from "./coordination/coordination-reports.js";
+import { type ExistingSession, existingSession } from "./coordination/existing-session.js";
 import { HistoryTrimmer } from "./coordination/history-trimmer.js";
+import { RegisteredAgents } from "./coordination/registered-agents.js";
 import {
   checkRollback,
   derivedStateAt,
@@ -13,29 +16,22 @@ import type { SendOrder } from "./coordination/send-order.js";
 import { type BegunSends, SignalAppender } from "./coordination/signal-appender.js";
 import { expiredSnapshots, type SnapshotMaker, snapshotOperation } from "./coordination/snapshots.js";
 import type { StoredSignal } from "./coordination/stored-signal.js";
-import { type ReadTimeline, readTimeline, type TimelineRequest } from "./coordination/timeline/read-timeline.js";
-import { agentLoads } from "./coordination/waits/agent-loads.js";
+import { takesNoChanges } from "./coordination/takes-no-changes.js";
 import type { ConditionState } from "./coordination/waits/condition-state.js";
 import { OpenRequest, type Reply } from "./coordination/waits/open-request.js";
 import { OpenWaits } from "./coordination/waits/open-waits.js";
 import { checkResponders } from "./coordination/waits/responders.js";
-import { type UnreportedAgent, unreportedAgents } from "./coordination/waits/unreported-agents.js";
 import { answerOf, type WaitCall, type WaitSink } from "./coordination/waits/wait-call.js";
 import type { WaitEnvironment } from "./coordination/waits/wait-environment.js";
-import { type WaitGraph, waitGraphOf } from "./coordination/waits/wait-graph.js";
 import type { WaitRequest } from "./coordination/waits/wait-request.js";
-import { type WaitWorld, worldOfSession } from "./coordination/waits/wait-world.js";
+import { worldOfSession } from "./coordination/waits/wait-world.js";
 import { AcknowledgedSubscriptions } from "./delivery/acknowledged/acknowledged-subscriptions.js";
 import { LeaseClock } from "./delivery/acknowledged/lease-clock.js";
-import type { NamedVerdict } from "./delivery/acknowledged/named-verdicts.js";
 import type { RequiredAcks } from "./delivery/acknowledged/required-acks.js";
 import { SubscriptionMatchers } from "./delivery/acknowledged/subscription-matcher.js";
-import type { StretchVerdict } from "./delivery/delivery-verdict.js";
-import { placeOf, type SignalPlace, signalAtSequence, signalWithId } from "./delivery/find-signal.js";
 import { type HistoryPage, type HistoryPageRequest, readHistoryPage } from "./delivery/history.js";
 import type { ItemSink, PumpedReader } from "./delivery/item-sink.js";
 import { pulledItems } from "./delivery/pulled-items.js";
-import { judgedSignal, type ReceiptEnvironment, type Receipts, receiptsOf, verdictsOn } from "./delivery/receipts.js";
 import { type ReplayBatch, type ReplayRequest, replaySignals } from "./delivery/replay.js";
 import { SignalView } from "./delivery/signal-view.js";
 import type { SubscriptionRequest } from "./delivery/subscription.js";
@@ -48,15 +44,7 @@ import type { FilterExpressionCompiler } from "./model/filter-expression.js";
 import type { LogEntry } from "./model/log-entry.js";
 import type { PreparedSignal } from "./model/prepared-signal.js";
 import type { CompiledTransform } from "./model/transform/signal-transform.js";
-import {
-  agentNotFound,
-  coordinationNotFound,
-  deregisterAgent,
-  heartbeatAgent,
-  type Registration,
-  registerAgent,
-} from "./registry/agent-registry.js";
-import { type AgentLoad, type AgentView, isLiveAgent, noLoad } from "./registry/agent-state.js";
+import { isLiveAgent } from "./registry/agent-state.js";
 import {
   type AgentValidationOptions,
   checksWaits,
@@ -64,11 +52,10 @@ import {
   validateWait,
   type WarningSink,
 } from "./registry/agent-validation.js";
-import type { AgentRecord } from "./state/agent-record.js";
 import type { Draft } from "./state/draft.js";
 import { GroupCommitter } from "./state/group-committer.js";
 import { LogReader } from "./state/log-reader.js";
-import type { Operation } from "./state/operation.js";
+import { plainOperation } from "./state/operation.js";
 import { SessionDirectory } from "./state/session-directory.js";
 import type { SessionState } from "./state/session-state.js";
 import type { WaitConditionRecord } from "./state/wait-record.js";
@@ -107,25 +94,8 @@ export interface SignalCoordinatorOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** Whose deliveries to explain. */
-export type SignalReaderName = { readonly agentId: string } | { readonly subscription: string };
-
-/** What became of a signal on its way to a reader. */
-export interface ExplainedDelivery {
-  readonly place: SignalPlace;
-  /** At the subscriptions that have no name. */
-  readonly verdicts: readonly StretchVerdict[];
-  readonly named: readonly NamedVerdict[];
-}
-
 /** Which journal records of a coordination to read. */
 export type JournalSlice = Omit<JournalRange, "coordinationId" | "epoch">;
-
-/** A coordination as it is now: its state, and its header, which it has because it exists. */
-export interface ExistingSession {
-  readonly session: SessionState;
-  readonly header: CoordinationHeader;
-}
 
 /**
  * The one door to coordinations: sends, subscribes, reads and looks after agents. Everything that calls it from outside has
@@ -144,6 +114,10 @@ export class SignalCoordinator {
   readonly #trimmer: HistoryTrimmer;
   readonly #appender: SignalAppender;
   readonly #validation: AgentValidationOptions;
+  /** The registered agents. */
+  readonly agents: RegisteredAgents;
+  /** What people are told of coordinations. */
+  readonly reports: CoordinationReports;
   readonly #drainListeners = new Set<() => void>();
   #isDraining = false;
 
@@ -199,6 +173,23 @@ export class SignalCoordinator {
     this.#waits = new OpenWaits({ ...options, environment: this.#waitEnvironment });
     this.#validation = { ...options, isLive: (draft, agentId) => this.#isLive(draft, agentId) };
     this.#appender = new SignalAppender({ directory: this.#directory, metrics, validation: this.#validation });
+    const worldOf = (session: SessionState) =>
+      worldOfSession(session, { owner: this.#serverName, nowMs: clock.nowMs() });
+    this.agents = new RegisteredAgents({
+      ...options,
+      directory: this.#directory,
+      worldOf,
+      isDraining: () => this.#isDraining,
+    });
+    this.reports = new CoordinationReports({
+      ...options,
+      outgoing: options.outgoing,
+      reader: this.#reader,
+      directory: this.#directory,
+      acknowledged: this.#acknowledged,
+      agents: this.agents,
+      worldOf,
+    });
     metrics.setCoordinations(store.count());
   }
 
@@ -299,7 +290,7 @@ export class SignalCoordinator {
 
   /** Looks at a coordination as it is now. Throws COORDINATION_NOT_FOUND. */
   look<T>(coordinationId: string, read: (existing: ExistingSession) => T | Promise<T>): Promise<T> {
-    return this.#directory.withLatest(coordinationId, (session) => read(existing(session)));
+    return this.#directory.withLatest(coordinationId, (session) => read(existingSession(session)));
   }
 
   /** Lists coordinations by id, those after `afterId`. */
@@ -315,7 +306,7 @@ export class SignalCoordinator {
   /** Removes a coordination. Throws COORDINATION_NOT_FOUND. */
   async deleteCoordination(coordinationId: string): Promise<void> {
     this.#checkTakesChanges();
-    return this.#directory.execute(coordinationId, { ...operation(deleteCoordination), runsAlone: true });
+    return this.#directory.execute(coordinationId, { ...plainOperation(deleteCoordination), runsAlone: true });
   }
 
   /**
@@ -325,7 +316,7 @@ export class SignalCoordinator {
   async rollBack(coordinationId: string, request: RollbackRequest): Promise<RollbackResult> {
     this.#checkTakesChanges();
     for (let attempt = 0; attempt < maxRollbackAttempts; attempt++) {
-      const seen = await this.#directory.withCurrent(coordinationId, (session) => existing(session).header);
+      const seen = await this.#directory.withCurrent(coordinationId, (session) => existingSession(session).header);
       checkRollback(seen, request.toSequence);
       const state = await derivedStateAt(
         { store: this.#options.store, reader: this.#reader },
@@ -379,38 +370,6 @@ export class SignalCoordinator {
     }
   }
 
-  /** Registers an agent. Throws COORDINATION_CLOSED, TOO_MANY_AGENTS, TOO_MANY_COORDINATIONS. */
-  registerAgent(coordinationId: string, registration: Registration): Promise<AgentView> {
-    return this.#changeAgent(coordinationId, (draft) => registerAgent(draft, registration));
-  }
-
-  /** Renews an agent's lease. Throws COORDINATION_NOT_FOUND, AGENT_NOT_FOUND. */
-  heartbeatAgent(coordinationId: string, agentId: string, progress: string): Promise<AgentView> {
-    return this.#changeAgent(coordinationId, (draft) => heartbeatAgent(draft, agentId, progress));
-  }
-
-  /** Ends an agent's registration. Throws COORDINATION_NOT_FOUND, AGENT_NOT_FOUND. */
-  deregisterAgent(coordinationId: string, agentId: string): Promise<void> {
-    return this.#change(coordinationId, (draft) => deregisterAgent(draft, agentId));
-  }
-
-  /** Reads a registered agent. Throws COORDINATION_NOT_FOUND, AGENT_NOT_FOUND. */
-  getAgent(coordinationId: string, agentId: string): Promise<AgentView> {
-    return this.look(coordinationId, ({ session }) => {
-      const record = session.agents.get(agentId);
-      if (!record?.isRegistered) throw agentNotFound(coordinationId, agentId);
-      return this.#view(session, record);
-    });
-  }
-
-  /** The registered agents by name. */
-  agentsOf(session: SessionState): readonly AgentView[] {
-    const registered = [...session.agents.values()].filter((record) => record.isRegistered);
-    registered.sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
-    const loads = agentLoads(this.#worldOf(session));
-    return registered.map((record) => this.#view(session, record, loads));
-  }
-
   /** Calls that wait on this server now. */
   get openWaits(): number {
     return this.#waits.openCount;
@@ -421,7 +380,7 @@ export class SignalCoordinator {
     if (!checksWaits(this.#validation)) return this.#waits.open(request, sink);
     const waiterId = request.agentId;
     const awaitedIds = request.conditions.flatMap(namedAgents);
-    const check = operation((draft) => validateWait(draft, { waiterId, awaitedIds }, this.#validation));
+    const check = plainOperation((draft) => validateWait(draft, { waiterId, awaitedIds }, this.#validation));
     return this.#waits.open(request, sink, check);
   }
 
@@ -447,74 +406,6 @@ export class SignalCoordinator {
       const { request: sent, reply } = await call.run();
       return { request: this.#handedOut(sent), reply: this.#handedOut(reply) };
     });
-  }
-
-  /** Who waits for what. Throws COORDINATION_NOT_FOUND where nobody waits and there is no coordination. */
-  waitGraph(coordinationId: string): Promise<{ readonly graph: WaitGraph; readonly agents: readonly AgentView[] }> {
-    return this.#directory.withLatest(coordinationId, (session) => {
-      if (session.waits.size === 0) existing(session);
-      return { graph: this.waitGraphOf(session), agents: this.agentsOf(session) };
-    });
-  }
-
-  /** What happened in a coordination, by agents. Throws COORDINATION_NOT_FOUND. */
-  timeline(
-    coordinationId: string,
-    request: TimelineRequest,
-  ): Promise<{ readonly timeline: ReadTimeline; readonly agents: readonly AgentView[] }> {
-    return this.look(coordinationId, async ({ session, header }) => {
-      const { store, outgoing } = this.#options;
-      const place = { session, header, world: this.#worldOf(session) };
-      const timeline = await readTimeline({ store, reader: this.#reader, outgoing }, place, request);
-      return { timeline, agents: this.agentsOf(session) };
-    });
-  }
-
-  /** What became of a signal, by its sequence or its id, at its recipients. Throws COORDINATION_NOT_FOUND, SIGNAL_NOT_FOUND. */
-  receipts(coordinationId: string, name: bigint | string): Promise<Receipts> {
-    return this.look(coordinationId, async ({ session, header }) => {
-      const entry = await (typeof name === "bigint"
-        ? signalAtSequence(this.#reader, header, name)
-        : signalWithId(this.#reader, header, name));
-      return receiptsOf(this.#receiptEnvironment, session, entry);
-    });
-  }
-
-  /**
-   * What a reader's subscriptions made of a signal. Of one that has left the history, what named ones keep of it. Throws
-   * COORDINATION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND, FILTER_BUDGET_EXCEEDED.
-   */
-  explainDelivery(
-    coordinationId: string,
-    { sequence, reader }: { readonly sequence: bigint; readonly reader: SignalReaderName },
-  ): Promise<ExplainedDelivery> {
-    return this.look(coordinationId, async ({ session, header }) => {
-      const place = placeOf(header, sequence);
-      if (place === "rolledBack" || place === "notSent") return { place, verdicts: [], named: [] };
-      const judged =
-        place === "inHistory"
-          ? judgedSignal(this.#options, await signalAtSequence(this.#reader, header, sequence))
-          : undefined;
-      const signal = { sequence, judged };
-      if ("subscription" in reader) {
-        const verdict = await this.#acknowledged.explain(session, reader.subscription, signal);
-        return { place, verdicts: [], named: verdict === undefined ? [] : [verdict] };
-      }
-      const { agentId } = reader;
-      const named = this.#acknowledged.explainForAgent(session, agentId, signal);
-      const verdicts = judged === undefined ? [] : verdictsOn(this.#options, session, { judged, agentId });
-      return { place, verdicts, named };
-    });
-  }
-
-  /** Who has not reported in a coordination at hand. */
-  unreportedIn(session: SessionState): readonly UnreportedAgent[] {
-    return unreportedAgents(this.#worldOf(session));
-  }
-
-  /** Who waits for what in a coordination at hand. */
-  waitGraphOf(session: SessionState): WaitGraph {
-    return waitGraphOf(this.#worldOf(session));
   }
 
   /**
@@ -546,22 +437,9 @@ export class SignalCoordinator {
     await this.#directory.close();
   }
 
-  async #changeAgent(coordinationId: string, run: (draft: Draft) => AgentRecord): Promise<AgentView> {
-    this.#checkTakesChanges();
-    return this.#directory.with(coordinationId, async (session) => {
-      const record = await this.#directory.execute(coordinationId, operation(run));
-      return this.#view(session, record);
-    });
-  }
-
   async #change<T>(coordinationId: string, run: (draft: Draft) => T): Promise<T> {
     this.#checkTakesChanges();
-    return this.#directory.execute(coordinationId, operation(run));
-  }
-
-  get #receiptEnvironment(): ReceiptEnvironment {
-    const { expressions, outgoing } = this.#options;
-    return { reader: this.#reader, expressions, outgoing, acknowledged: this.#acknowledged };
+    return this.#directory.execute(coordinationId, plainOperation(run));
   }
 
   #handedOut(entry: LogEntry): LogEntry {
@@ -570,19 +448,6 @@ export class SignalCoordinator {
 
   #checkTakesChanges(): void {
     if (this.#isDraining) throw takesNoChanges();
-  }
-
-  #view(
-    session: SessionState,
-    record: AgentRecord,
-    loads: ReadonlyMap<string, AgentLoad> = agentLoads(this.#worldOf(session)),
-  ): AgentView {
-    const load = loads.get(record.agentId) ?? noLoad;
-    return { record, activity: session.activity, nowMs: this.#options.clock.nowMs(), load, limits: this.#options };
-  }
-
-  #worldOf(session: SessionState): WaitWorld {
-    return worldOfSession(session, { owner: this.#serverName, nowMs: this.#options.clock.nowMs() });
   }
 
   #isLive(draft: Draft, agentId: string): boolean {
@@ -606,21 +471,4 @@ function onceOnly(run: () => void): () => void {
 function namedAgents(condition: WaitConditionRecord): readonly string[] {
   if (condition.kind === "agent") return [condition.agentId];
   return condition.kind === "dependency" ? condition.expectedFrom : [];
-}
-
-function existing(session: SessionState): ExistingSession {
-  const { header } = session;
-  if (header === undefined) throw coordinationNotFound(session.coordinationId);
-  return { session, header };
-}
-
-function operation<T>(run: (draft: Draft) => T): Operation<T> {
-  return { requestKeys: [], signalCount: 0, run };
-}
-
-/** Refuses what would change something while the server stops. */
-export function takesNoChanges(): CoordinationError {
-  return new CoordinationError("SHUTTING_DOWN", "the server is shutting down: send again with the same request_id", {
-    retryDelayMs: 100,
-  });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import type { ExistingSession } from "../../server/src/signal-coordinator.js";
+import type { ExistingSession } from "../../server/src/coordination/existing-session.js";
 import { type CoordinatorUnderTest, filterOf, openDurable } from "../support/coordinator-under-test.js";
 import type { RequestParts } from "../support/log-entries.js";
 import { ManualClock } from "../support/manual-clock.js";

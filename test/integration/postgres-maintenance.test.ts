@@ -22,13 +22,13 @@ const inspect = (url: string): Promise<InspectionReport> => postgresMaintenance(
 async function fillVaried(servers: ReplicasUnderTest): Promise<void> {
   const [a, b] = [servers.at(0), servers.at(1)];
   const agent = { agentId: "worker", capabilities: [], provides: [], metadata: {}, leaseMs: 60_000 };
-  await b.coordinator.registerAgent("c", agent);
+  await b.coordinator.agents.register("c", agent);
   for (let i = 1; i <= 60; i++) {
     await (i % 2 === 0 ? a : b).send({ requestId: i % 3 === 0 ? "" : `r${i}`, senderAgentId: `s${i % 5}` });
   }
   await b.coordinator.rollBack("c", { toSequence: 55n, reason: "", requestedBy: "s1" });
   await a.send({ requestId: "r56", senderAgentId: "s1" });
-  await b.coordinator.deregisterAgent("c", "worker");
+  await b.coordinator.agents.deregister("c", "worker");
   await a.sendEach([{ coordinationId: "gone" }, { coordinationId: "d", requestId: "x" }]);
   await b.coordinator.deleteCoordination("gone");
 }

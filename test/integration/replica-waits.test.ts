@@ -47,12 +47,12 @@ function waitOn({ coordinator }: CoordinatorUnderTest, parts: WaitParts): Replic
 }
 
 async function openWaits({ coordinator }: CoordinatorUnderTest): Promise<number> {
-  const { graph } = await coordinator.waitGraph("c").catch(() => ({ graph: { waits: [] } }));
+  const { graph } = await coordinator.reports.waitGraph("c").catch(() => ({ graph: { waits: [] } }));
   return graph.waits.length;
 }
 
 function register({ coordinator }: CoordinatorUnderTest, agentId: string) {
-  return coordinator.registerAgent("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs: 60_000 });
+  return coordinator.agents.register("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs: 60_000 });
 }
 
 const resolved = (dependencyId: string) =>

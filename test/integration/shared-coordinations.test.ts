@@ -201,23 +201,23 @@ const receivedAt = (replica: CoordinatorUnderTest): Promise<number> =>
       await using servers = await openReplicas(url, 2);
       const [a, b] = [servers.at(0), servers.at(1)];
       await b.send();
-      await a.coordinator.registerAgent("c", registration("generator"));
-      expect((await b.coordinator.getAgent("c", "generator")).record.capabilities).toEqual(["typescript"]);
+      await a.coordinator.agents.register("c", registration("generator"));
+      expect((await b.coordinator.agents.get("c", "generator")).record.capabilities).toEqual(["typescript"]);
       await b.send({ recipientAgentIds: ["generator"] });
-      await b.coordinator.heartbeatAgent("c", "generator", "half way");
-      expect((await a.coordinator.getAgent("c", "generator")).record.progress).toBe("half way");
-      await b.coordinator.deregisterAgent("c", "generator");
-      await expect(a.coordinator.getAgent("c", "generator")).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });
+      await b.coordinator.agents.heartbeat("c", "generator", "half way");
+      expect((await a.coordinator.agents.get("c", "generator")).record.progress).toBe("half way");
+      await b.coordinator.agents.deregister("c", "generator");
+      await expect(a.coordinator.agents.get("c", "generator")).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });
     });
 
     test("keep the lease of an agent that one server hears of, on the other one too", async () => {
       await using servers = await openReplicas(url, 2);
       const [a, b] = [servers.at(0), servers.at(1)];
-      await a.coordinator.registerAgent("c", registration("reader", 4_000));
-      const before = (await b.coordinator.getAgent("c", "reader")).record.lastHeartbeatMs;
+      await a.coordinator.agents.register("c", registration("reader", 4_000));
+      const before = (await b.coordinator.agents.get("c", "reader")).record.lastHeartbeatMs;
       await a.subscribe({ agentId: "reader" }).until("subscribed");
       await eventually(async () => {
-        expect((await b.coordinator.getAgent("c", "reader")).record.lastHeartbeatMs).toBeGreaterThan(before);
+        expect((await b.coordinator.agents.get("c", "reader")).record.lastHeartbeatMs).toBeGreaterThan(before);
       });
     });
 

@@ -16,7 +16,7 @@ export function agentRegistryService({
 }: ServiceDependencies): Partial<ServiceImpl<typeof AgentRegistryService>> {
   return {
     async registerAgent({ coordinationId, agentId, capabilities, provides, metadata, lease }) {
-      const view = await coordinator.registerAgent(coordinationId, {
+      const view = await coordinator.agents.register(coordinationId, {
         agentId,
         capabilities,
         provides: provides.map(({ dependencyType, dependencyId }) => ({ dependencyType, dependencyId })),
@@ -26,15 +26,15 @@ export function agentRegistryService({
       return { agent: agentMessage(coordinationId, view) };
     },
     async heartbeatAgent({ coordinationId, agentId, progress }) {
-      const view = await coordinator.heartbeatAgent(coordinationId, agentId, progress);
+      const view = await coordinator.agents.heartbeat(coordinationId, agentId, progress);
       return { agent: agentMessage(coordinationId, view) };
     },
     async deregisterAgent({ coordinationId, agentId }) {
-      await coordinator.deregisterAgent(coordinationId, agentId);
+      await coordinator.agents.deregister(coordinationId, agentId);
       return {};
     },
     async getAgent({ coordinationId, agentId }) {
-      return { agent: agentMessage(coordinationId, await coordinator.getAgent(coordinationId, agentId)) };
+      return { agent: agentMessage(coordinationId, await coordinator.agents.get(coordinationId, agentId)) };
     },
     listAgents: (request) => listAgents(coordinator, request),
   };
@@ -45,8 +45,8 @@ function listAgents(coordinator: ServiceDependencies["coordinator"], request: Li
   const [after = ""] = decodePageToken(request.pageToken, listing, 1) ?? [];
   const pageSize = pageSizeOf(request.pageSize);
   return coordinator.look(request.coordinationId, ({ session }) => {
-    const wanted = coordinator
-      .agentsOf(session)
+    const wanted = coordinator.agents
+      .of(session)
       .filter((view) => view.record.agentId > after)
       .filter((view) => request.states.length === 0 || request.states.includes(agentState(view)));
     const page = wanted.slice(0, pageSize);

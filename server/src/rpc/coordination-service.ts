@@ -7,8 +7,9 @@ import {
   type WaitForResponse,
 } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import { SubscriptionSchema } from "@coordination-signals/proto/coordination/v1/signal_service";
+import type { ExistingSession } from "../coordination/existing-session.js";
 import { agentMessage } from "../registry/agent-state.js";
-import type { ExistingSession, SignalCoordinator } from "../signal-coordinator.js";
+import type { SignalCoordinator } from "../signal-coordinator.js";
 import { coordinationMessage, dependencyMessage } from "./coordination-message.js";
 import { cutToBytes } from "./cut-to-bytes.js";
 import { subscriptionMessage } from "./named-subscription.js";
@@ -40,9 +41,12 @@ export function coordinationService(
     },
     waitFor: (request, context) => waitFor(dependencies, request, context),
     getTimeline: async (request) =>
-      timelineMessage(await coordinator.timeline(request.coordinationId, timelineRequestFrom(request)), request),
+      timelineMessage(
+        await coordinator.reports.timeline(request.coordinationId, timelineRequestFrom(request)),
+        request,
+      ),
     getWaitGraph: async ({ coordinationId, format }) =>
-      waitGraphMessage(await coordinator.waitGraph(coordinationId), format),
+      waitGraphMessage(await coordinator.reports.waitGraph(coordinationId), format),
   };
 }
 
@@ -69,11 +73,11 @@ async function waitFor(
 }
 
 function overviewOf(coordinator: SignalCoordinator, { session, header }: ExistingSession) {
-  const agents = coordinator.agentsOf(session);
+  const agents = coordinator.agents.of(session);
   const dependencies = [...session.dependencies.values()].reverse();
   const subscriptions = coordinator.named.views(session);
-  const { waits } = coordinator.waitGraphOf(session);
-  const unreported = coordinator.unreportedIn(session);
+  const { waits } = coordinator.reports.waitGraphOf(session);
+  const unreported = coordinator.reports.unreportedIn(session);
   return {
     coordination: coordinationMessage(header),
     agents: agents.slice(0, maxOverviewItems).map((view) => agentMessage(header.coordinationId, view)),

@@ -7,9 +7,9 @@ import {
   type ExplainDeliveryResponse,
   ExplainDeliveryResponseSchema,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
+import type { SignalReaderName } from "../coordination/coordination-reports.js";
 import type { SignalPlace } from "../delivery/find-signal.js";
 import { CoordinationError } from "../model/coordination-error.js";
-import type { SignalReaderName } from "../signal-coordinator.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
 import { namedVerdictMessage, stretchVerdictMessage } from "./subscription-verdict.js";
 
@@ -21,7 +21,7 @@ export async function explainDelivery(
   if (named.case === undefined) throw new CoordinationError("INVALID_REQUEST", "reader is not set");
   const reader: SignalReaderName =
     named.case === "subscription" ? { subscription: named.value } : { agentId: named.value };
-  const explained = await coordinator.explainDelivery(coordinationId, { sequence, reader });
+  const explained = await coordinator.reports.explainDelivery(coordinationId, { sequence, reader });
   const subscriptions = [
     ...[...explained.verdicts].reverse().map(stretchVerdictMessage),
     ...explained.named.map(namedVerdictMessage),

@@ -20,7 +20,10 @@ export async function getSignalReceipts(
 ): Promise<GetSignalReceiptsResponse> {
   const listing = listingOf(GetSignalReceiptsRequestSchema, request);
   const [after = ""] = decodePageToken(request.pageToken, listing, 1) ?? [];
-  const { entry, receipts, throughSequence } = await coordinator.receipts(request.coordinationId, nameOf(request));
+  const { entry, receipts, throughSequence } = await coordinator.reports.receipts(
+    request.coordinationId,
+    nameOf(request),
+  );
   const rest = receipts.filter(({ agentId }) => agentId > after);
   const page = rest.slice(0, pageSizeOf(request.pageSize));
   const { signalId, timestamp } = entry.signal;

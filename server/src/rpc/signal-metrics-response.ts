@@ -3,9 +3,9 @@ import {
   type GetSignalMetricsResponse,
   GetSignalMetricsResponseSchema,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
+import type { ExistingSession } from "../coordination/existing-session.js";
 import { LatencyHistogram } from "../metrics/latency-histogram.js";
 import { signalTypeName, signalTypes } from "../model/signal-type.js";
-import type { ExistingSession } from "../signal-coordinator.js";
 import type { SessionMetrics } from "../state/session-metrics.js";
 
 const maxLags = 100;

@@ -3,10 +3,10 @@ import {
   SignalService,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { SendOrder } from "../coordination/send-order.js";
+import { takesNoChanges } from "../coordination/takes-no-changes.js";
 import type { ItemSink } from "../delivery/item-sink.js";
 import { CoordinationError } from "../model/coordination-error.js";
 import { maxStreamBatches } from "../model/limits.js";
-import { takesNoChanges } from "../signal-coordinator.js";
 import type { SendOutcome } from "./batch-response.js";
 import { beginBatch, noteRefusal } from "./batch-sends.js";
 import { nameOfMethod } from "./interceptors.js";

@@ -56,7 +56,7 @@ async function createSnapshot(coordinator: SignalCoordinator, request: CreateSna
           session,
           header,
           nowMs,
-          agents: coordinator.agentsOf(session),
+          agents: coordinator.agents.of(session),
         }),
       ),
   });

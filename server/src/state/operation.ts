@@ -23,3 +23,8 @@ export interface QueuedOperation {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
+
+/** An operation that looks up no requests and appends nothing. */
+export function plainOperation<T>(run: (draft: Draft) => T): Operation<T> {
+  return { requestKeys: [], signalCount: 0, run };
+}

@@ -29,7 +29,7 @@ export async function buildVariedStore(directory: string): Promise<void> {
       await sendAll(subject, coordinationId);
     for (const agentId of ["parser", "generator", "runner"]) {
       const registration = { agentId, capabilities: ["x"], provides: [], metadata: {}, leaseMs: 60_000 };
-      await coordinator.registerAgent("plain", registration);
+      await coordinator.agents.register("plain", registration);
     }
     for (const snapshotId of ["1", "2"]) {
       const make = () => Buffer.from(snapshotId.repeat(500));

@@ -158,7 +158,7 @@ async function runRollBack(id: string, model: Model, { subject, back }: On & { r
 async function runRegister(id: string, model: Model, { subject, name }: On & { readonly name: string }): Promise<void> {
   const registration = { agentId: name, capabilities: [], provides: [], metadata: {}, leaseMs: 60_000 };
   const known = model.get(id) ?? new CoordinationModel(modelRetentionSignals);
-  const result = await answered(() => subject.current.coordinator.registerAgent(id, registration));
+  const result = await answered(() => subject.current.coordinator.agents.register(id, registration));
   assert.equal(typeof result === "string" ? result : "", known.register(name));
   model.set(id, known);
 }
@@ -168,7 +168,7 @@ async function runDeregister(
   model: Model,
   { subject, name }: On & { readonly name: string },
 ): Promise<void> {
-  const result = await answered(() => subject.current.coordinator.deregisterAgent(id, name));
+  const result = await answered(() => subject.current.coordinator.agents.deregister(id, name));
   assert.equal(result ?? "", model.get(id)?.deregister(name) ?? "COORDINATION_NOT_FOUND");
 }
 
@@ -177,7 +177,7 @@ async function runHeartbeat(
   model: Model,
   { subject, name }: On & { readonly name: string },
 ): Promise<void> {
-  const result = await answered(() => subject.current.coordinator.heartbeatAgent(id, name, ""));
+  const result = await answered(() => subject.current.coordinator.agents.heartbeat(id, name, ""));
   const known = model.get(id);
   const expected = known?.agents.get(name)?.isRegistered === true ? "" : "AGENT_NOT_FOUND";
   assert.equal(typeof result === "string" ? result : "", known === undefined ? "COORDINATION_NOT_FOUND" : expected);

@@ -1,9 +1,10 @@
 import type { CoordinationError } from "../../model/coordination-error.js";
+import { plainOperation } from "../../state/operation.js";
 import type { SessionState } from "../../state/session-state.js";
 import type { WaitRecord } from "../../state/wait-record.js";
 import { EvidenceGatherer } from "./signal-evidence.js";
 import { breakLoop, youngestInLoops } from "./wait-admission.js";
-import { plainOperation, type WaitEnvironment } from "./wait-environment.js";
+import type { WaitEnvironment } from "./wait-environment.js";
 import { nextLeaseEndMs } from "./wait-leases.js";
 import { worldOfSession } from "./wait-world.js";
 

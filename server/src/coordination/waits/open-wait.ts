@@ -2,6 +2,7 @@ import type { PumpedReader } from "../../delivery/item-sink.js";
 import type { WakeRound } from "../../delivery/wake-round.js";
 import { coordinationClosed } from "../../registry/agent-registry.js";
 import { dependencyKey } from "../../state/dependency-record.js";
+import { plainOperation } from "../../state/operation.js";
 import type { SessionState } from "../../state/session-state.js";
 import type { WaitInterest } from "../../state/wait-index.js";
 import type { WaitRecord } from "../../state/wait-record.js";
@@ -10,7 +11,7 @@ import { type ConditionState, conditionStates, waitState } from "./condition-sta
 import { EvidenceGatherer } from "./signal-evidence.js";
 import { SignalMatches } from "./signal-matches.js";
 import { admitWait, mayBeRefused, openWait } from "./wait-admission.js";
-import { plainOperation, type WaitEnvironment } from "./wait-environment.js";
+import type { WaitEnvironment } from "./wait-environment.js";
 import { dependencyFailed, waitDeleted, waitInterrupted, waitTimeout } from "./wait-errors.js";
 import { nothingMatched } from "./wait-request.js";
 import { type WaitWorld, worldOfSession } from "./wait-world.js";

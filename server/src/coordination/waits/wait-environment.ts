@@ -1,9 +1,7 @@
 import type { Clock } from "../../model/clock.js";
 import type { FilterExpressionCompiler } from "../../model/filter-expression.js";
 import type { CompiledTransform } from "../../model/transform/signal-transform.js";
-import type { Draft } from "../../state/draft.js";
 import type { LogReader } from "../../state/log-reader.js";
-import type { Operation } from "../../state/operation.js";
 import type { SessionDirectory } from "../../state/session-directory.js";
 
 /** What waits work with. */
@@ -25,8 +23,3 @@ export interface WaitEnvironment {
 
 /** Whether somebody has gone for whom something is done; an `AbortSignal` is one. */
 export type Departure = Pick<AbortSignal, "aborted">;
-
-/** An operation that looks up no requests and appends nothing. */
-export function plainOperation<T>(run: (draft: Draft) => T): Operation<T> {
-  return { requestKeys: [], signalCount: 0, run };
-}

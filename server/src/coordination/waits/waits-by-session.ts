@@ -1,8 +1,9 @@
+import { plainOperation } from "../../state/operation.js";
 import type { SessionState } from "../../state/session-state.js";
 import { DeadlockWatch } from "./deadlock-watch.js";
 import type { OpenWait } from "./open-wait.js";
 import { openWait } from "./wait-admission.js";
-import { plainOperation, type WaitEnvironment } from "./wait-environment.js";
+import type { WaitEnvironment } from "./wait-environment.js";
 import { waitOwnerLeaseMs } from "./wait-world.js";
 
 interface SessionWaits {

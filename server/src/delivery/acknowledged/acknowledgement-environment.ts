@@ -1,9 +1,7 @@
 import type { MetricsCollector } from "../../metrics/metrics-collector.js";
 import type { FilterExpressionCompiler } from "../../model/filter-expression.js";
 import type { CompiledTransform } from "../../model/transform/signal-transform.js";
-import type { Draft } from "../../state/draft.js";
 import type { LogReader } from "../../state/log-reader.js";
-import type { Operation } from "../../state/operation.js";
 import type { SessionDirectory } from "../../state/session-directory.js";
 import type { LeaseRecord } from "../../state/subscription-record.js";
 import type { SignalStore } from "../../store/signal-store.js";
@@ -26,11 +24,6 @@ export interface AcknowledgementEnvironment {
   readonly isDraining: () => boolean;
   /** Told when something failed that is tried again by itself. */
   readonly onBackgroundError: (error: unknown) => void;
-}
-
-/** An operation that looks up no requests and appends nothing. */
-export function plainOperation<T>(run: (draft: Draft) => T): Operation<T> {
-  return { requestKeys: [], signalCount: 0, run };
 }
 
 /**

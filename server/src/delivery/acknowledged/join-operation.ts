@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { maxNamedSubscriptions } from "../../model/limits.js";
 import type { Draft } from "../../state/draft.js";
+import { plainOperation } from "../../state/operation.js";
 import { placeAt, scanOfPlace } from "../../state/scan-place.js";
 import type { SessionState } from "../../state/session-state.js";
 import type { SubscriptionDefinition, SubscriptionRecord } from "../../state/subscription-record.js";
 import { startPositions } from "../subscription-start.js";
-import { type AcknowledgementEnvironment, plainOperation } from "./acknowledgement-environment.js";
+import type { AcknowledgementEnvironment } from "./acknowledgement-environment.js";
 import { filterConflict, subscriptionConflict, tooManyNamedSubscriptions } from "./acknowledgement-errors.js";
 
 /** A named subscription to make or to join. */

@@ -2,9 +2,10 @@ import { CoordinationError } from "../../model/coordination-error.js";
 import { LogEntry } from "../../model/log-entry.js";
 import type { Draft } from "../../state/draft.js";
 import type { LogReader } from "../../state/log-reader.js";
+import { plainOperation } from "../../state/operation.js";
 import type { SessionState } from "../../state/session-state.js";
 import { signalKey } from "../../state/subscription-record.js";
-import { type AcknowledgementEnvironment, plainOperation } from "./acknowledgement-environment.js";
+import type { AcknowledgementEnvironment } from "./acknowledgement-environment.js";
 
 /*
  * A dead letter keeps its signal, which operations on a draft cannot read. So an operation says which signals it lacks, and runs

@@ -86,9 +86,9 @@ describe("a request_id", () => {
   test("is looked up before its recipients", async () => {
     await using subject = new CoordinatorUnderTest();
     const registration = { agentId: "b", capabilities: [], provides: [], metadata: {}, leaseMs: 1_000 };
-    await subject.coordinator.registerAgent("c", registration);
+    await subject.coordinator.agents.register("c", registration);
     const first = await subject.send({ requestId: "r", recipientAgentIds: ["b"] });
-    await subject.coordinator.deregisterAgent("c", "b");
+    await subject.coordinator.agents.deregister("c", "b");
     await expect(subject.send({ recipientAgentIds: ["b"] })).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });
     const again = await subject.send({ requestId: "r", recipientAgentIds: ["b"] });
     expect(again).toEqual({ ...first, isDeduplicated: true });

@@ -42,7 +42,7 @@ describe("readHistoryPage", () => {
   test("is one empty page where nothing was sent", async () => {
     await using subject = new CoordinatorUnderTest();
     const registration = { agentId: "a", capabilities: [], provides: [], metadata: {}, leaseMs: 1_000 };
-    await subject.coordinator.registerAgent("c", registration);
+    await subject.coordinator.agents.register("c", registration);
     expect(await pagesOf(subject, { order: "oldestFirst" })).toEqual([[]]);
     expect(await pagesOf(subject, { order: "newestFirst" })).toEqual([[]]);
   });

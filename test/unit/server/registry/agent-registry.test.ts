@@ -30,10 +30,10 @@ function subjectWith(clock = new ManualClock()) {
     clock,
     subject,
     register: (parts: Partial<Registration> = {}) =>
-      subject.coordinator.registerAgent("c", { ...registration, ...parts }),
-    heartbeat: (progress = "") => subject.coordinator.heartbeatAgent("c", "a", progress),
-    state: async () => agentState(await subject.coordinator.getAgent("c", "a")),
-    agent: async () => agentMessage("c", await subject.coordinator.getAgent("c", "a")),
+      subject.coordinator.agents.register("c", { ...registration, ...parts }),
+    heartbeat: (progress = "") => subject.coordinator.agents.heartbeat("c", "a", progress),
+    state: async () => agentState(await subject.coordinator.agents.get("c", "a")),
+    agent: async () => agentMessage("c", await subject.coordinator.agents.get("c", "a")),
     [Symbol.asyncDispose]: () => subject.dispose(),
   };
 }
@@ -91,10 +91,10 @@ describe("registerAgent", () => {
 
   test("is there after a restart", async () => {
     await using server = await openDurable();
-    await server.current.coordinator.registerAgent("c", registration);
-    const before = agentMessage("c", await server.current.coordinator.getAgent("c", "a"));
+    await server.current.coordinator.agents.register("c", registration);
+    const before = agentMessage("c", await server.current.coordinator.agents.get("c", "a"));
     const restarted = await server.restart();
-    expect(agentMessage("c", await restarted.coordinator.getAgent("c", "a"))).toEqual(before);
+    expect(agentMessage("c", await restarted.coordinator.agents.get("c", "a"))).toEqual(before);
   });
 });
 
@@ -206,14 +206,14 @@ describe("a lease", () => {
   test("goes on after a restart from when the agent was last heard of", async () => {
     const clock = new ManualClock();
     await using server = await openDurable({ clock });
-    await server.current.coordinator.registerAgent("c", registration);
+    await server.current.coordinator.agents.register("c", registration);
     clock.advance(9_000);
     await server.current.send(from);
     const restarted = await server.restart();
     clock.advance(9_999);
-    expect(agentState(await restarted.coordinator.getAgent("c", "a"))).toBe(AgentState.READY);
+    expect(agentState(await restarted.coordinator.agents.get("c", "a"))).toBe(AgentState.READY);
     clock.advance(1);
-    expect(agentState(await restarted.coordinator.getAgent("c", "a"))).toBe(AgentState.OFFLINE);
+    expect(agentState(await restarted.coordinator.agents.get("c", "a"))).toBe(AgentState.OFFLINE);
   });
 });
 
@@ -242,7 +242,7 @@ describe("heartbeatAgent and deregisterAgent", () => {
   test("refuse what does not exist", async () => {
     await using registry = subjectWith();
     await expect(registry.heartbeat()).rejects.toMatchObject({ reason: "COORDINATION_NOT_FOUND" });
-    await expect(registry.subject.coordinator.deregisterAgent("c", "a")).rejects.toMatchObject({
+    await expect(registry.subject.coordinator.agents.deregister("c", "a")).rejects.toMatchObject({
       reason: "COORDINATION_NOT_FOUND",
     });
     await registry.subject.send();
@@ -257,9 +257,9 @@ describe("heartbeatAgent and deregisterAgent", () => {
   test("ends a registration, once", async () => {
     await using registry = subjectWith();
     await registry.register();
-    await registry.subject.coordinator.deregisterAgent("c", "a");
+    await registry.subject.coordinator.agents.deregister("c", "a");
     await expect(registry.agent()).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });
-    await expect(registry.subject.coordinator.deregisterAgent("c", "a")).rejects.toMatchObject({
+    await expect(registry.subject.coordinator.agents.deregister("c", "a")).rejects.toMatchObject({
       reason: "AGENT_NOT_FOUND",
     });
     expect(await registry.subject.header()).toMatchObject({ revision: 2n });
@@ -272,7 +272,7 @@ describe("agentsOf", () => {
     for (const agentId of ["b", "a", "c1"]) await registry.register({ agentId });
     await registry.subject.send({ senderAgentId: "unregistered" });
     const names = await registry.subject.coordinator.look("c", ({ session }) =>
-      registry.subject.coordinator.agentsOf(session).map(({ record }) => record.agentId),
+      registry.subject.coordinator.agents.of(session).map(({ record }) => record.agentId),
     );
     expect(names).toEqual(["a", "b", "c1"]);
   });

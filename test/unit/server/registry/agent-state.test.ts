@@ -46,14 +46,14 @@ describe("the states of agents that wait for each other", () => {
     const abort = new AbortController();
     subject.coordinator.waitFor(waitRequest({ timeoutMs: 3_600_000, ...parts }), abort.signal).catch(() => undefined);
     await eventually(async () => {
-      const { graph } = await subject.coordinator.waitGraph("c");
+      const { graph } = await subject.coordinator.reports.waitGraph("c");
       expect(graph.waits.some(({ record }) => record.agentId === parts.agentId)).toBe(true);
     });
     return abort;
   }
 
   async function states({ coordinator }: CoordinatorUnderTest): Promise<Record<string, string | undefined>> {
-    const { agents } = await coordinator.waitGraph("c");
+    const { agents } = await coordinator.reports.waitGraph("c");
     return Object.fromEntries(agents.map((view) => [view.record.agentId, AgentState[agentState(view)]]));
   }
 
@@ -63,7 +63,7 @@ describe("the states of agents that wait for each other", () => {
     const { coordinator } = subject;
     for (const agentId of ["tester", "validator", "generator", "idle"]) {
       const leaseMs = 24 * 60 * minute;
-      await coordinator.registerAgent("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs });
+      await coordinator.agents.register("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs });
     }
     const aborts = [
       await waiting(subject, { agentId: "validator", conditions: [dependencyOf("model", "User", ["generator"])] }),
@@ -76,7 +76,7 @@ describe("the states of agents that wait for each other", () => {
       idle: "READY",
     });
     clock.advance(9 * minute);
-    await coordinator.heartbeatAgent("c", "generator", "3 of 5");
+    await coordinator.agents.heartbeat("c", "generator", "3 of 5");
     clock.advance(4 * minute);
     expect(await states(subject)).toMatchObject({ tester: "WAITING", validator: "WAITING", generator: "BUSY" });
     clock.advance(2 * minute);
@@ -88,7 +88,7 @@ describe("the states of agents that wait for each other", () => {
       generator: "STALLED",
       idle: "READY",
     });
-    await coordinator.heartbeatAgent("c", "generator", "4 of 5");
+    await coordinator.agents.heartbeat("c", "generator", "4 of 5");
     expect(await states(subject)).toMatchObject({ tester: "WAITING", validator: "WAITING", generator: "BUSY" });
     for (const abort of aborts) abort.abort();
     await eventually(() => expect(coordinator.openWaits).toBe(0));
@@ -97,7 +97,7 @@ describe("the states of agents that wait for each other", () => {
   test("an independent wait leaves an agent READY", async () => {
     await using subject = new CoordinatorUnderTest();
     const registration = { agentId: "a", capabilities: [], provides: [], metadata: {}, leaseMs: minute };
-    await subject.coordinator.registerAgent("c", registration);
+    await subject.coordinator.agents.register("c", registration);
     const abort = await waiting(subject, { agentId: "a", conditions: [completed("b")], independent: true });
     expect(await states(subject)).toEqual({ a: "READY" });
     abort.abort();

@@ -6,7 +6,7 @@ import { ManualClock } from "../../../support/manual-clock.js";
 const initialized = { event: { case: "agentInitialized", value: { ready: true } } } as const;
 
 function register(subject: CoordinatorUnderTest, agentId: string, leaseMs = 60_000): Promise<unknown> {
-  return subject.coordinator.registerAgent("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs });
+  return subject.coordinator.agents.register("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs });
 }
 
 describe("sender validation", () => {
@@ -43,7 +43,7 @@ describe("sender validation", () => {
     });
     await expect(subject.header()).rejects.toMatchObject({ reason: "COORDINATION_NOT_FOUND" });
     await subject.send(initialized);
-    await subject.coordinator.deregisterAgent("c", "sender");
+    await subject.coordinator.agents.deregister("c", "sender");
     await expect(subject.send()).rejects.toMatchObject({ reason: "AGENT_NOT_REGISTERED" });
   });
 
@@ -134,7 +134,7 @@ describe("recipient validation", () => {
     await using subject = new CoordinatorUnderTest();
     for (const agentId of ["sender", "silent"]) await register(subject, agentId);
     await subject.send();
-    for (const agentId of ["sender", "silent"]) await subject.coordinator.deregisterAgent("c", agentId);
+    for (const agentId of ["sender", "silent"]) await subject.coordinator.agents.deregister("c", agentId);
     const send = (agentId: string) => subject.send({ senderAgentId: "other", recipientAgentIds: [agentId] });
     expect(await send("sender")).toMatchObject({ sequence: 2n });
     await expect(send("silent")).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });

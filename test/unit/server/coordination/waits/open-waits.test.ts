@@ -27,7 +27,7 @@ async function open({ coordinator }: CoordinatorUnderTest, parts: WaitParts): Pr
 }
 
 async function graphSize(coordinator: CoordinatorUnderTest["coordinator"]): Promise<number | undefined> {
-  const found = await coordinator.waitGraph("c").catch(() => undefined);
+  const found = await coordinator.reports.waitGraph("c").catch(() => undefined);
   return found?.graph.waits.length;
 }
 
@@ -52,12 +52,12 @@ describe("OpenWaits", () => {
     await subject.send({ event: go });
     await subject.send({ event: resolved("X") });
     await eventually(async () => {
-      const { graph } = await subject.coordinator.waitGraph("c");
+      const { graph } = await subject.coordinator.reports.waitGraph("c");
       expect(graph.waits[0]?.pending).toMatchObject([{ conditionIndex: 2 }]);
     });
     await subject.coordinator.rollBack("c", { toSequence: 1n, reason: "", requestedBy: "" });
     await eventually(async () => {
-      const { graph } = await subject.coordinator.waitGraph("c");
+      const { graph } = await subject.coordinator.reports.waitGraph("c");
       expect(graph.waits[0]?.pending).toHaveLength(3);
     });
     await subject.send({ senderAgentId: "worker", event: { case: "agentCompleted", value: {} } });
@@ -71,7 +71,7 @@ describe("OpenWaits", () => {
     const { answer } = await open(subject, { agentId: "w", conditions: [messageFrom("go"), dependencyOf("d", "X")] });
     await subject.send({ event: go });
     await eventually(async () => {
-      const { graph } = await subject.coordinator.waitGraph("c");
+      const { graph } = await subject.coordinator.reports.waitGraph("c");
       expect(graph.waits[0]?.pending).toHaveLength(1);
     });
     await subject.fill(5);

@@ -40,7 +40,7 @@ class CorpusRun {
 
   /** The open waits by the names of the case. */
   async graph() {
-    const { graph } = await this.#subject.coordinator.waitGraph("c");
+    const { graph } = await this.#subject.coordinator.reports.waitGraph("c");
     const nameOf = new Map([...this.#waitIds].map(([name, waitId]) => [waitId, name]));
     return graph.waits.map((view) => ({ ...view, name: nameOf.get(view.record.waitId) ?? "" }));
   }
@@ -67,7 +67,7 @@ class CorpusRun {
     await eventually(async () => {
       if (this.outcomes.has(wait)) return;
       const known = new Set(this.#waitIds.values());
-      const { graph } = await this.#subject.coordinator.waitGraph("c");
+      const { graph } = await this.#subject.coordinator.reports.waitGraph("c");
       const opened = graph.waits.find(({ record }) => !known.has(record.waitId));
       if (opened === undefined) throw new Error(`wait ${wait} has neither opened nor ended`);
       this.#waitIds.set(wait, opened.record.waitId);
@@ -76,7 +76,7 @@ class CorpusRun {
 
   async #register(agentId: string, provides: readonly string[]): Promise<void> {
     this.#agents.set(agentId, provides);
-    await this.#subject.coordinator.registerAgent("c", {
+    await this.#subject.coordinator.agents.register("c", {
       agentId,
       capabilities: [],
       provides: provides.map((dependencyId) => ({ dependencyType: "d", dependencyId })),
@@ -89,7 +89,7 @@ class CorpusRun {
   async #goOffline(agentId: string): Promise<void> {
     this.#clock.advance(leaseMs + 1);
     for (const other of this.#agents.keys()) {
-      if (other !== agentId) await this.#subject.coordinator.heartbeatAgent("c", other, "");
+      if (other !== agentId) await this.#subject.coordinator.agents.heartbeat("c", other, "");
     }
     // A lease that runs out is noticed by a timer; this clock has none, so something else has to happen.
     await this.#register("passer-by", []);
