@@ -84,9 +84,7 @@ export class RequestIndex {
     if (removedAfter !== undefined) table.removeAfter(Number(removedAfter));
     for (const { firstSequence, hashes } of added) {
       const first = Number(firstSequence);
-      hashes.forEach((hash, index) => {
-        table.add(first + index, hash);
-      });
+      for (let index = 0; index < hashes.length; index++) table.add(first + index, hashes[index] ?? 0);
     }
     table.removeThrough(Number(trimmedThrough));
     this.#capacity += table.capacity - before;
