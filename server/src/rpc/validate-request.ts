@@ -7,11 +7,14 @@ import {
   WaitForRequestSchema,
 } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import {
+  type GetSignalHistoryRequest,
+  GetSignalHistoryRequestSchema,
   type SendSignalRequest,
   SendSignalRequestSchema,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { CoordinationError, type Reason } from "../model/coordination-error.js";
 import { maxViolations } from "../model/limits.js";
+import { isPlainHistory } from "./plain-history.js";
 import { isPlainSend } from "./plain-send.js";
 import { isPlainWait } from "./plain-wait.js";
 import { type UnknownField, UnknownFieldFinder } from "./unknown-field.js";
@@ -98,6 +101,8 @@ function isPlain(schema: DescMessage, message: Message): boolean {
       return isPlainSend(message as SendSignalRequest);
     case WaitForRequestSchema.typeName:
       return isPlainWait(message as WaitForRequest);
+    case GetSignalHistoryRequestSchema.typeName:
+      return isPlainHistory(message as GetSignalHistoryRequest);
     default:
       return false;
   }
