@@ -29,7 +29,7 @@ class SignalIdGenerator {
   readonly #text = Buffer.alloc(36, hyphen);
 
   /** Makes an id. It stands there until the next one is made. */
-  next(): Uint8Array {
+  next(): Buffer {
     const text = this.#text;
     const { bytes } = this.#generator.generate();
     for (let index = 0; index < places.length; index++) {
@@ -44,6 +44,11 @@ class SignalIdGenerator {
 
 // One for the process, as the package's own is: its ids grow.
 const generator = new SignalIdGenerator();
+
+/** Makes an id of the same kind as text. It is one piece: the package's own text is put together of 36, which it keeps. */
+export function nextId(): string {
+  return generator.next().toString("latin1");
+}
 
 /** Makes the id of a signal, in ASCII. It stands there until the next one is made. */
 export function nextSignalId(): Uint8Array {

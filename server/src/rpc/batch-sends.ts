@@ -97,6 +97,7 @@ function preparedEach(
   { validator }: ServiceDependencies,
   requests: readonly SendSignalRequest[],
 ): readonly Preparation[] {
+  if (areWireSends(requests)) return requests;
   const messages = requests.filter((request) => !(request instanceof WireSend));
   const violations = messages.map((message) => violationOf(validator, message));
   const preparations = prepareSignals(messages.filter((_, index) => violations[index] === undefined));
@@ -106,6 +107,11 @@ function preparedEach(
     if (request instanceof WireSend) return request;
     return violations[nextMessage++] ?? preparations[nextPreparation++] ?? { error: undefined };
   });
+}
+
+/** As nearly always. */
+function areWireSends(requests: readonly SendSignalRequest[]): requests is readonly WireSend[] {
+  return requests.every((request) => request instanceof WireSend);
 }
 
 function violationOf(validator: RequestValidator, request: SendSignalRequest): Preparation | undefined {

@@ -1,4 +1,4 @@
-import { uuidv7 } from "uuidv7";
+import { nextId } from "../../model/signal-ids.js";
 import type { WaitConditionRecord, WaitRecord } from "../../state/wait-record.js";
 import type { WaitEnvironment } from "./wait-environment.js";
 
@@ -21,7 +21,7 @@ export function waitRecordOf(request: WaitRequest, { clock, owner }: WaitEnviron
   const { agentId, conditions, mode, needed, independent, timeoutMs } = request;
   const startTimeMs = clock.nowMs();
   return {
-    waitId: uuidv7(),
+    waitId: nextId(),
     agentId,
     conditions,
     mode,
