@@ -1,3 +1,4 @@
+import { cancelledError } from "../errors/cancelled-error.js";
 import { repeatedPage } from "../read-pages.js";
 import { linkAbort } from "../time/linked-abort.js";
 import type { SignalPage } from "../transport/signal-page.js";
@@ -36,6 +37,8 @@ export async function* readPagesAhead(options: ReadAheadOptions): AsyncGenerator
     for (;;) {
       asked.whenNextIsNamed(askIfMoreThan(pageSize));
       const page = await asked.page;
+      // It may have come before.
+      if (options.signal?.aborted) throw cancelledError(options.signal);
       const { nextPageToken } = page;
       const isNew = nextPageToken !== "" && nextPageToken !== asked.pageToken;
       // Another one may have been named by an attempt that failed after it.

@@ -6,7 +6,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { CoordinationSignalSchema } from "@coordination-signals/proto/coordination/v1/signal";
 import { GetSignalHistoryRequestSchema } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { createCoordinationClient } from "../../../../client-sdk/src/index.js";
+import { CancelledError, createCoordinationClient } from "../../../../client-sdk/src/index.js";
 import { grpcFrame } from "../../../../client-sdk/src/transport/grpc/grpc-frame.js";
 import { createLatch } from "../support/latch.js";
 import { signalAt } from "../support/scripted-log.js";
@@ -21,7 +21,7 @@ afterEach(async () => {
 });
 
 /** The history of a server that answers as bytes. */
-async function historyOf(answer: Answer) {
+async function historyOf(answer: Answer, signal?: AbortSignal) {
   const server = createServer();
   server.on("stream", async (stream) => {
     // What a client resets is an error event here.
@@ -43,7 +43,7 @@ async function historyOf(answer: Answer) {
     server.close();
     await closed;
   });
-  return client.coordination("c").history();
+  return client.coordination("c").history({ signal });
 }
 
 /** A page's fields in this order: a text is a token, a number the sequence of a signal, bytes one that is broken. */
@@ -115,6 +115,32 @@ describe("History over gRPC", () => {
     }
     expect(sequences).toEqual([5n, 4n, 3n, 2n, 1n]);
     expect(asked.slice(6)).toEqual(["fifth"]);
+  });
+
+  test("hands out no page that had arrived when it was given up", async () => {
+    const following = new Map([
+      ["", page("second", 3)],
+      ["second", page("third", 2)],
+    ]);
+    const controller = new AbortController();
+    const third = createLatch();
+    const history = await historyOf((pageToken, stream) => {
+      stream.end(following.get(pageToken) ?? page(1));
+      if (pageToken === "third") third.open();
+    }, controller.signal);
+    const sequences: bigint[] = [];
+    const read = async () => {
+      for await (const { sequence } of history) {
+        sequences.push(sequence);
+        if (sequence !== 2n) continue;
+        await third.promise;
+        // Its answer comes behind that of the third page.
+        await history.page("probe");
+        controller.abort();
+      }
+    };
+    await expect(read()).rejects.toThrow(CancelledError);
+    expect(sequences).toEqual([3n, 2n]);
   });
 
   test("lets others run while a long page is handed out", async () => {
