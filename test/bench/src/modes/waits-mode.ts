@@ -8,7 +8,9 @@ import type { BenchMode, Measurement, ModeContext } from "./bench-mode.js";
 const channel = "bench";
 const connections = 10;
 const openWaits = 1_000;
-const warmUps = 1_000;
+/** Until code is compiled; at the pace that is measured it would take a minute. */
+const warmUps = 4_000;
+const warmUpsPerSecond = 500;
 const resolutions = 1_000;
 const resolutionsPerSecond = 100;
 const wakeTimeoutMs = 10_000;
@@ -44,8 +46,9 @@ async function measureWaits({ startServer }: ModeContext): Promise<Measurement> 
   for (const waiter of waiters) waiter.begin();
   await untilAllOpen(resolver);
   const openAllMs = performance.now() - start;
-  await resolveSome(resolver, waiters, warmUps);
-  const { wakes, sends } = await resolveSome(resolver, waiters, resolutions);
+  await resolveSome(resolver, waiters, { count: warmUps, perSecond: warmUpsPerSecond });
+  const paced = { count: resolutions, perSecond: resolutionsPerSecond };
+  const { wakes, sends } = await resolveSome(resolver, waiters, paced);
   await Promise.all(clients.map((each) => each.close()));
   return {
     values: {
@@ -112,7 +115,11 @@ async function untilAllOpen(observer: CoordinationSession): Promise<void> {
   }
 }
 
-async function resolveSome(resolver: CoordinationSession, waiters: readonly Waiter[], count: number) {
+async function resolveSome(
+  resolver: CoordinationSession,
+  waiters: readonly Waiter[],
+  timetable: { readonly count: number; readonly perSecond: number },
+) {
   const wakes: number[] = [];
   const sends: number[] = [];
   const work: Promise<void>[] = [];
@@ -126,7 +133,7 @@ async function resolveSome(resolver: CoordinationSession, waiters: readonly Wait
     };
     work.push(resolve());
   };
-  await pace({ count, perSecond: resolutionsPerSecond, call });
+  await pace({ ...timetable, call });
   await Promise.all(work);
   return { wakes, sends };
 }
