@@ -23,7 +23,7 @@ export interface Scale {
 
 /** The run that counts. */
 export const fullScale: Scale = {
-  warmUpMs: 6_000,
+  warmUpMs: 4_000,
   measureMs: 3_000,
   latencyMessages: 2_500,
   latencyWarmUpMessages: 2_500,
