@@ -24,7 +24,10 @@ export interface BegunBatch {
   readonly outcomes: Promise<SendOutcome[]>;
 }
 
-/** Begins to store a batch, in an order if one is given: at once, if it can. Throws, or rejects with, what refuses an atomic batch before it reaches a queue. */
+/**
+ * Begins to store a batch, in an order if one is given: at once, if it can. Throws, or rejects with, what refuses an atomic batch
+ * before it reaches a queue.
+ */
 export function beginBatch(
   dependencies: ServiceDependencies,
   { requests, atomic }: BatchSendSignalsRequest,

@@ -10,7 +10,10 @@ export interface WaitSink {
 
 /** A call that waits, for the one who made it. */
 export interface WaitCall {
-  /** The caller has gone, which the reason tells: all that is held for it is freed at once, and its sink is not called any more. Safe to repeat. */
+  /**
+   * The caller has gone, which the reason tells: all that is held for it is freed at once, and its sink is not called any more. Safe to
+   * repeat.
+   */
   leave(reason: unknown): void;
 }
 
