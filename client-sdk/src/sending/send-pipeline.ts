@@ -27,6 +27,8 @@ export interface Delivery {
 export interface SendPipeline {
   /** How many batches may be in flight at once without changing their order. */
   readonly maxBatchesInFlight: number;
+  /** The most signals in one batch of sends that may travel apart; an atomic batch may have more. */
+  readonly maxBatchSignals: number;
   /** Calls back when what is being sent now, one after the other, is likely to be there. Default: at the next microtask. */
   readonly afterTurn?: ((callback: () => void) => void) | undefined;
   /**

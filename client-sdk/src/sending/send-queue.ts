@@ -1,5 +1,5 @@
 import type { PendingSend } from "./pending-send.js";
-import { maxBatchBytes, maxBatchSignals } from "./send-limits.js";
+import { maxBatchBytes } from "./send-limits.js";
 
 /** Places in front of what waits that are kept: to close the gap at every batch would cost more. */
 const maxGap = 1_024;
@@ -47,12 +47,12 @@ export class SendQueue {
     this.#first = 0;
   }
 
-  /** Removes and returns what goes into the next batch: an atomic batch alone, others up to the batch's limits. */
-  takeBatch(): readonly PendingSend[] {
+  /** Removes and returns what goes into the next batch: an atomic batch alone, others up to so many signals and the limit of bytes. */
+  takeBatch(maxSignals: number): readonly PendingSend[] {
     const batch: PendingSend[] = [];
     let bytes = 0;
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      const fits = !next.atomic && batch.length < maxBatchSignals && bytes + next.bytes <= maxBatchBytes;
+      const fits = !next.atomic && batch.length < maxSignals && bytes + next.bytes <= maxBatchBytes;
       if (batch.length > 0 && !fits) break;
       this.#take();
       if (next.settled) continue;

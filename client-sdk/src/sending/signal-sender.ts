@@ -60,7 +60,8 @@ interface BatchInFlight {
 export class SignalSender implements OpenResource {
   readonly #options: SignalSenderOptions;
   readonly #queue = new SendQueue();
-  readonly #inFlight = new Set<BatchInFlight>();
+  /** A list: a set that is never empty keeps what left it from being collected, batches and all they hold, until the next full collection. */
+  readonly #inFlight: BatchInFlight[] = [];
   #nextOrder = 0;
   /** Sends that are not answered. */
   #unanswered = 0;
@@ -121,7 +122,7 @@ export class SignalSender implements OpenResource {
   }
 
   #pending(): readonly PendingSend[] {
-    const inFlight = [...this.#inFlight].flatMap(({ sends }) => sends);
+    const inFlight = this.#inFlight.flatMap(({ sends }) => sends);
     return [...inFlight, ...this.#queue.waiting].filter((send) => !send.settled);
   }
 
@@ -186,7 +187,7 @@ export class SignalSender implements OpenResource {
 
   #dispatch(): void {
     while (this.#mayDispatch) {
-      const sends = this.#queue.takeBatch();
+      const sends = this.#queue.takeBatch(this.#options.pipeline.maxBatchSignals);
       if (sends.length === 0) return;
       void this.#run({ sends, cancel: ignore, cancelled: undefined });
     }
@@ -195,17 +196,17 @@ export class SignalSender implements OpenResource {
   // What must be repeated waits for all that is in flight: some of that may have to be repeated after it.
   get #mayDispatch(): boolean {
     if (this.#cancelPause !== undefined) return false;
-    if (this.#queue.hasRepeated) return this.#inFlight.size === 0;
-    return this.#inFlight.size < this.#options.pipeline.maxBatchesInFlight;
+    if (this.#queue.hasRepeated) return this.#inFlight.length === 0;
+    return this.#inFlight.length < this.#options.pipeline.maxBatchesInFlight;
   }
 
   // Never rejects: every failure is told to the sends it concerns.
   async #run(batch: BatchInFlight): Promise<void> {
-    this.#inFlight.add(batch);
+    this.#inFlight.push(batch);
     const nowMs = this.#options.clock.nowMs();
     for (const send of batch.sends) send.beginAttempt(nowMs);
     const repetitions = await this.#deliver(batch, batch.sends);
-    this.#inFlight.delete(batch);
+    this.#inFlight.splice(this.#inFlight.indexOf(batch), 1);
     if (repetitions.length > 0) this.#repeat(repetitions.filter(({ send }) => !send.settled));
     // What is sent on the answers goes with what waits.
     if (this.#queue.hasWaiting) this.#scheduleDispatch();

@@ -30,6 +30,11 @@ export interface StreamSupport {
 
 /** Batches on their way at once: one commit runs, one fills, and the network is never waited for. */
 const batchesInFlight = 4;
+/**
+ * Signals in one batch. While the server stores one, the client can prepare the next and handle the answers to the one before:
+ * all that is there in a single batch would leave one of them idle while the other works.
+ */
+const streamBatchSignals = 256;
 /** How long a stream stays open while nothing is sent, in milliseconds: it costs the server memory. */
 const idleTimeoutMs = 5_000;
 
@@ -52,6 +57,11 @@ export class StreamSendPipeline implements SendPipeline, OpenResource {
   get maxBatchesInFlight(): number {
     const { support, fallback } = this.#options;
     return support.isRefused ? fallback.maxBatchesInFlight : batchesInFlight;
+  }
+
+  get maxBatchSignals(): number {
+    const { support, fallback } = this.#options;
+    return support.isRefused ? fallback.maxBatchSignals : streamBatchSignals;
   }
 
   get afterTurn(): SendPipeline["afterTurn"] {

@@ -4,11 +4,13 @@ import { cancelledError } from "../errors/cancelled-error.js";
 import { errorFromConnect } from "../errors/error-from-connect.js";
 import { requestRoute } from "../transport/call-route.js";
 import { assertOneEach, type BatchAnswer, batchAnswerFrom, hasUnavailable } from "./batch-results.js";
+import { maxBatchSignals } from "./send-limits.js";
 import type { Delivery, OutgoingBatch, SendPipeline } from "./send-pipeline.js";
 
 /** Delivers each batch by a BatchSendSignals call, one at a time: unary calls in flight together may overtake each other. */
 export class UnarySendPipeline implements SendPipeline {
   readonly maxBatchesInFlight = 1;
+  readonly maxBatchSignals = maxBatchSignals;
   readonly #client: Client<typeof SignalService>;
   readonly #timeoutMs: number;
 

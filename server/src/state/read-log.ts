@@ -26,6 +26,7 @@ export function readLogAfter(
   if (header === undefined || sequence >= header.headSequence) return { entries: [], throughSequence: sequence };
   const { maxEntries = maxBatchSignals, maxBytes = maxResponseBytes } = bounds;
   if (sequence >= tail.floorSequence) return partOf(tail.readAfter(sequence, maxEntries, maxBytes), header);
+  tail.missed(sequence);
   return reader
     .forward(header, { fromSequence: sequence, maxEntries, maxBytes }, "expire")
     .then((entries) => partOf(entries, header));

@@ -1,4 +1,5 @@
 import type { LogEntry } from "../model/log-entry.js";
+import { ReadDepth } from "./read-depth.js";
 import type { TailBudget } from "./tail-budget.js";
 
 /** How much of a log's end stays in memory. */
@@ -7,18 +8,20 @@ export interface TailCacheLimits {
   readonly maxBytes: number;
 }
 
-/** What a cache may hold instead while somebody uses it and the server has room. */
+/** What a cache may hold at most while readers are behind and the server has room. */
 export interface TailExtension extends TailCacheLimits {
   readonly budget: TailBudget;
 }
 
 /**
- * The end of a log in memory, so that readers near the head never touch the store. It holds every entry after its floor.
- * Adding is amortised constant: entries leave from the front by an offset, and the array is compacted when half of it is gone.
+ * The end of a log in memory, so that readers near the head never touch the store. It holds every entry after its floor: a
+ * share of its own, and twice as far back as readers were lately.
+ * Adding is amortised constant: entries leave from the front by an offset, and the array is compacted when a quarter of it is gone.
  */
 export class TailCache {
   readonly #limits: TailCacheLimits;
   readonly #extension: TailExtension | undefined;
+  readonly #depth = new ReadDepth();
   /** What the budget knows of. */
   #noted = 0;
   #entries: LogEntry[] = [];
@@ -47,8 +50,14 @@ export class TailCache {
       this.#entries.push(entry);
       this.#bytes += entry.bytes.length;
     }
-    const extension = this.#extension;
-    this.#shrink(extension === undefined || extension.budget.isFull ? this.#limits : extension);
+    this.#depth.noteAdded(entries.length);
+    this.#shrink(this.#wanted());
+  }
+
+  /** Notes that somebody reads after a sequence that is below the floor. Who is only a little behind will find more here. */
+  missed(sequence: bigint): void {
+    const depth = Number(this.#floor - sequence) + this.#count;
+    if (this.#extension !== undefined && depth <= this.#extension.maxEntries) this.#depth.noteRead(depth);
   }
 
   /** Goes back to its own share: nobody uses it any more. */
@@ -59,6 +68,7 @@ export class TailCache {
   /** Reads entries after a sequence that is at or above the floor, bounded as a store's reads are. */
   readAfter(sequence: bigint, maxEntries: number, maxBytes: number): readonly LogEntry[] {
     const start = this.#indexAfter(sequence);
+    this.#depth.noteRead(this.#entries.length - start);
     let end = start;
     let bytes = 0;
     while (end < this.#entries.length && end - start < maxEntries) {
@@ -90,6 +100,16 @@ export class TailCache {
     return this.#entries.length - this.#first;
   }
 
+  /** What it holds from now on. */
+  #wanted(): TailCacheLimits {
+    const own = this.#limits;
+    const extension = this.#extension;
+    if (extension === undefined || extension.budget.isFull) return own;
+    // Whoever is behind may fall back further before it reads again.
+    const wanted = own.maxEntries + 2 * this.#depth.deepest;
+    return { maxEntries: Math.min(wanted, extension.maxEntries), maxBytes: extension.maxBytes };
+  }
+
   #note(): void {
     const { maxEntries, maxBytes } = this.#limits;
     const isBeyond = this.#count > maxEntries || this.#bytes > maxBytes;
@@ -106,7 +126,7 @@ export class TailCache {
       this.#floor = oldest.sequence;
       this.#first += 1;
     }
-    if (this.#first * 2 > this.#entries.length) {
+    if (this.#first * 4 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#first);
       this.#first = 0;
     }

@@ -2,8 +2,8 @@ import { SpareTime } from "./spare-time.js";
 
 /** What a commit may hold that is made at once, in bytes of keys and values: a signal or two. */
 const maxBytesAtOnce = 2 * 1024;
-/** What it may hold while the main thread has time to spare: a few hundred signals. More is worth the way to another thread. */
-const maxBytesInSpareTime = 64 * 1024;
+/** What it may hold while the main thread has time to spare: a hundred signals. More is worth the way to another thread. */
+const maxBytesInSpareTime = 24 * 1024;
 /** A commit that has held everything else up for longer shows that the disk is slow, in milliseconds. */
 const slowMs = 4;
 const leastPause = 64;

@@ -75,12 +75,16 @@ describe("SignalSender's batches", () => {
     await Promise.all(sent);
   });
 
-  test("are at most 1,000 signals", async () => {
-    const { pipeline, send } = createSender({ maxQueuedSignals: 3_000, maxQueuedBytes: 10_000_000 });
+  test.each([
+    [1_000, [1_000, 1_000, 500]],
+    [900, [900, 900, 700]],
+  ])("are at most as many signals as the pipeline takes, %d", async (maxSignals, sizes) => {
+    const pipeline = new ManualPipeline(1, maxSignals);
+    const { send } = createSender({ pipeline, maxQueuedSignals: 3_000, maxQueuedBytes: 10_000_000 });
     const sent = Array.from({ length: 2_500 }, (_, index) => send(`${index}`));
     for (let number = 0; number < 3; number += 1) (await pipeline.batch(number)).answer();
     await Promise.all(sent);
-    expect(pipeline.batches.map(({ texts }) => texts.length)).toEqual([1_000, 1_000, 500]);
+    expect(pipeline.batches.map(({ texts }) => texts.length)).toEqual(sizes);
     expect(pipeline.batches.flatMap(({ texts }) => texts)).toEqual(
       Array.from({ length: 2_500 }, (_, index) => `${index}`),
     );

@@ -85,6 +85,26 @@ describe("A session over gRPC", () => {
     expect(streams).toBe(1);
   });
 
+  test("has up to 256 signals in a batch, so that both ends work at once", async () => {
+    const log = new SharedLog();
+    const sizes: number[] = [];
+    await using scripted = await connectScripted({
+      signals: {
+        async *streamSignals(requests) {
+          for await (const { batch } of requests) {
+            if (batch === undefined) continue;
+            sizes.push(batch.requests.length);
+            yield { batch: log.append(batch) };
+          }
+        },
+      },
+    });
+    const texts = Array.from({ length: 600 }, (_, index) => `${index}`);
+    await Promise.all(texts.map((text) => scripted.session.message(note(text))));
+    expect(sizes).toEqual([256, 256, 88]);
+    expect(log.texts).toEqual(texts);
+  });
+
   test("sends what was unanswered again, in its order, when the stream breaks", async () => {
     const log = new SharedLog();
     let streams = 0;
@@ -331,5 +351,7 @@ describe("A session whose server is older than streams of batches", () => {
     await again.message(note("more"));
     expect(log.texts).toEqual([...texts, "more"]);
     expect(batches.at(-1)).toBe(1);
+    await Promise.all(Array.from({ length: 600 }, (_, index) => again.message(note(`${index}`))));
+    expect(batches.at(-1)).toBe(600);
   });
 });

@@ -24,13 +24,15 @@ export interface DeliveredBatch extends OutgoingBatch {
 /** A pipeline whose batches a test answers by hand. */
 export class ManualPipeline implements SendPipeline {
   readonly maxBatchesInFlight: number;
+  readonly maxBatchSignals: number;
   /** All batches so far. */
   readonly batches: DeliveredBatch[] = [];
   readonly #waiting: (() => void)[] = [];
   #onBatch: (batch: DeliveredBatch) => void = () => undefined;
 
-  constructor(maxBatchesInFlight = 1) {
+  constructor(maxBatchesInFlight = 1, maxBatchSignals = 1_000) {
     this.maxBatchesInFlight = maxBatchesInFlight;
+    this.maxBatchSignals = maxBatchSignals;
   }
 
   deliver(batch: OutgoingBatch): Delivery {

@@ -93,20 +93,57 @@ describe("TailCache", () => {
     const own = { maxEntries: 4, maxBytes: 1_000_000 };
     const extended = (budget: TailBudget) => ({ maxEntries: 10, maxBytes: 1_000_000, budget });
 
-    test("holds more while there is room, and says what it takes", () => {
+    /** As a reader does that is behind by so many entries. */
+    const readBehind = (cache: TailCache, head: number, depth: number) =>
+      cache.readAfter(BigInt(head - depth), 1, 1_000_000);
+
+    test("holds no more than its share while nobody is behind", () => {
+      const cache = new TailCache(own, 0n, extended(new TailBudget(1_000_000)));
+      for (const entry of entriesFrom(1, 12)) {
+        cache.add([entry]);
+        readBehind(cache, Number(entry.sequence), 0);
+      }
+      expect(cache.floorSequence).toBe(8n);
+    });
+
+    test("holds twice as much as readers are behind, and its share, and says what it takes", () => {
       const budget = new TailBudget(1_000_000);
       const cache = new TailCache(own, 0n, extended(budget));
       cache.add(entriesFrom(1, 4));
+      readBehind(cache, 4, 2);
       expect(budget.heldBytes).toBe(0);
       cache.add(entriesFrom(5, 12));
-      expect(sequences(cache, 2n)).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+      expect(sequences(cache, cache.floorSequence)).toEqual([5, 6, 7, 8, 9, 10, 11, 12]);
       expect(budget.heldBytes).toBeGreaterThan(cache.byteLength);
+    });
+
+    test("holds no more than its limit, however far somebody is behind", () => {
+      const cache = new TailCache(own, 0n, extended(new TailBudget(1_000_000)));
+      cache.add(entriesFrom(1, 4));
+      readBehind(cache, 4, 4);
+      cache.add(entriesFrom(5, 30));
+      expect(cache.floorSequence).toBe(20n);
+    });
+
+    test("holds more for whoever had to read the store because it was a little too far behind", () => {
+      const cache = new TailCache(own, 0n, extended(new TailBudget(1_000_000)));
+      cache.add(entriesFrom(1, 20));
+      cache.missed(0n);
+      cache.add(entriesFrom(21, 30));
+      expect(cache.floorSequence).toBe(26n);
+      cache.missed(22n);
+      cache.add(entriesFrom(31, 40));
+      expect(cache.floorSequence).toBe(30n);
     });
 
     test("goes back to its share when nobody uses it, when it is cleared and when its end is removed", () => {
       const budget = new TailBudget(1_000_000);
       const caches = [1, 2, 3].map(() => new TailCache(own, 0n, extended(budget)));
-      for (const cache of caches) cache.add(entriesFrom(1, 9));
+      for (const cache of caches) {
+        cache.add(entriesFrom(1, 4));
+        readBehind(cache, 4, 3);
+        cache.add(entriesFrom(5, 9));
+      }
       const [released, cleared, cut] = caches as [TailCache, TailCache, TailCache];
       const held = budget.heldBytes;
       released.release();
@@ -122,9 +159,14 @@ describe("TailCache", () => {
     test("goes back to its share with the next entries when there is no room", () => {
       const budget = new TailBudget(1);
       const greedy = new TailCache(own, 0n, extended(budget));
-      greedy.add(entriesFrom(1, 9));
+      greedy.add(entriesFrom(1, 4));
+      readBehind(greedy, 4, 3);
+      greedy.add(entriesFrom(5, 9));
+      expect(greedy.floorSequence).toBe(0n);
       const late = new TailCache(own, 0n, extended(budget));
-      late.add(entriesFrom(1, 9));
+      late.add(entriesFrom(1, 4));
+      readBehind(late, 4, 3);
+      late.add(entriesFrom(5, 9));
       expect(late.floorSequence).toBe(5n);
       greedy.add(entriesFrom(10, 10));
       expect(greedy.floorSequence).toBe(6n);

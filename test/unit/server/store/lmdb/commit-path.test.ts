@@ -15,7 +15,7 @@ describe("CommitPath", () => {
     ["has time to spare", true, [true, true, true, true, false, true]],
   ])("takes commits at once up to a size, when the main thread %s", (_when, hasSome, expected) => {
     const path = new CommitPath({ hasSome });
-    expect([100, 2_048, 2_049, 65_536, 65_537, 100].map((bytes) => path.takesAtOnce(bytes))).toEqual(expected);
+    expect([100, 2_048, 2_049, 24_576, 24_577, 100].map((bytes) => path.takesAtOnce(bytes))).toEqual(expected);
   });
 
   test("takes none for a while after one that took long, for twice as many each time, and up to a limit", () => {
