@@ -315,6 +315,12 @@ export class SignalCoordinator {
    */
   async rollBack(coordinationId: string, request: RollbackRequest): Promise<RollbackResult> {
     this.#checkTakesChanges();
+    return this.#directory.with(coordinationId, (session) =>
+      this.#trimmer.holding(session, () => this.#rollBackUntrimmed(coordinationId, request)),
+    );
+  }
+
+  async #rollBackUntrimmed(coordinationId: string, request: RollbackRequest): Promise<RollbackResult> {
     for (let attempt = 0; attempt < maxRollbackAttempts; attempt++) {
       const seen = await this.#directory.withCurrent(coordinationId, (session) => existingSession(session).header);
       checkRollback(seen, request.toSequence);
@@ -326,9 +332,13 @@ export class SignalCoordinator {
       const result = await this.#directory.execute(coordinationId, rollbackOperation(seen, state, request));
       if (result !== undefined) return result;
     }
-    throw new CoordinationError("STORE_UNAVAILABLE", "the history was trimmed while it was rolled back: try again", {
-      retryDelayMs: 100,
-    });
+    throw new CoordinationError(
+      "STORE_UNAVAILABLE",
+      "the history was changed by others while it was rolled back: try again",
+      {
+        retryDelayMs: 100,
+      },
+    );
   }
 
   /** Keeps a coordination's state as it is now. Throws COORDINATION_NOT_FOUND. */

@@ -45,6 +45,8 @@ export class HistoryTrimmer {
   readonly #options: HistoryTrimmerOptions;
   /** The steps on their way, each of which ends without failing. */
   readonly #steps = new Map<SessionState, Promise<void>>();
+  /** Coordinations that no step is started for, with the end of the last work that is done meanwhile. Never rejects. */
+  readonly #holders = new Map<SessionState, Promise<void>>();
   readonly #timer: NodeJS.Timeout | undefined;
   #sweep: Promise<void> | undefined;
   #isClosed = false;
@@ -60,9 +62,28 @@ export class HistoryTrimmer {
   /** Starts a step for a coordination if enough has gathered. */
   consider(session: SessionState): void {
     const { header } = session;
-    if (header === undefined || this.#isClosed || this.#steps.has(session)) return;
+    if (header === undefined || this.#isClosed || this.#steps.has(session) || this.#holders.has(session)) return;
     if (header.oldestSequence - 1n - header.trimmedThroughSequence < leastStepEntries) return;
     this.#steps.set(session, this.#stepOn(session));
+  }
+
+  /**
+   * Does work that reads much of a coordination's store, while nothing is removed there: a busy coordination is trimmed more often
+   * than its history can be read. One such work after the other. Other servers on the same store know nothing of it.
+   */
+  async holding<T>(session: SessionState, work: () => Promise<T>): Promise<T> {
+    const before = this.#holders.get(session) ?? this.#steps.get(session) ?? Promise.resolve();
+    const result = before.then(work);
+    const ended = result.then(ignore, ignore);
+    this.#holders.set(session, ended);
+    try {
+      return await result;
+    } finally {
+      if (this.#holders.get(session) === ended) {
+        this.#holders.delete(session);
+        this.consider(session);
+      }
+    }
   }
 
   /** Starts nothing new; resolves when nothing is on its way. */
@@ -149,6 +170,9 @@ export class HistoryTrimmer {
     await directory.execute(header.coordinationId, expireOperation(header, oldestSequence));
   }
 }
+
+/** Whoever does the work is told how it ended. */
+function ignore(): void {}
 
 /** Lets signals before a sequence leave the history. */
 function expireOperation(seen: CoordinationHeader, oldestSequence: bigint): Operation<void> {
