@@ -311,7 +311,8 @@ export class SignalCoordinator {
 
   /**
    * Takes the signals after a sequence out of a coordination's log and undoes what they had decided. Throws
-   * COORDINATION_NOT_FOUND, CURSOR_AHEAD, CURSOR_EXPIRED, ROLLED_BACK, TOO_MANY_ROLLBACKS.
+   * COORDINATION_NOT_FOUND, CURSOR_AHEAD, CURSOR_EXPIRED, ROLLED_BACK, TOO_MANY_ROLLBACKS, and STORE_UNAVAILABLE when other
+   * servers on the same store were faster again and again.
    */
   async rollBack(coordinationId: string, request: RollbackRequest): Promise<RollbackResult> {
     this.#checkTakesChanges();
