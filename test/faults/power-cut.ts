@@ -78,7 +78,7 @@ async function record({ random, plantedBug, report }: PowerCutRun, place: string
   await rm(place, { recursive: true, force: true });
   const store = join(place, "store");
   await mkdir(store, { recursive: true });
-  const files = ["signals.mdb", "signals.mdb.new", "signals.seal"].map((file) => join(store, file));
+  const files = ["signals.mdb", "signals.mdb.new", "signals.wal", "signals.seal"].map((file) => join(store, file));
   const paths = [store, ...files, join(place, "markers")].flatMap((path) => ["-P", path]);
   const trace = join(place, "trace");
   const form = ["-f", "-y", "-xx", "-v", "-s", "100000000", "-qq", "-e", "signal=none"];

@@ -1,6 +1,7 @@
 import { prepareSignal } from "../../../server/src/model/prepare-signals.js";
 import { openLmdbStore } from "../../../server/src/store/lmdb/lmdb-signal-store.js";
 import { CoordinatorUnderTest } from "../../support/coordinator-under-test.js";
+import { copyAsKilled } from "../../support/copy-as-killed.js";
 import { plannedMessage } from "../journal/planned-signal.js";
 
 /** The coordinations of the store, and how many signals each was ever sent. */
@@ -13,6 +14,8 @@ const scarceRetention = 200;
 const requestsPerRow = 40;
 /** Signals of a coordination that are sent at once. */
 const batchSignals = 25;
+/** Signals that are sent by themselves in the end. */
+const loneSignals = 20;
 
 /** Opens the coordinator that a store is built and inspected with. */
 export async function openVariedStore(directory: string, retentionSignals = generousRetention) {
@@ -20,8 +23,11 @@ export async function openVariedStore(directory: string, retentionSignals = gene
   return new CoordinatorUnderTest({ store, retentionSignals, recipientValidation: "off", senderValidation: "off" });
 }
 
-/** Makes a store with rows of every kind: what was sent, registered, kept, rolled back, trimmed and removed. */
-export async function buildVariedStore(directory: string): Promise<void> {
+/**
+ * Makes a store with rows of every kind: what was sent, registered, kept, rolled back, trimmed and removed; and copies it as a kill
+ * leaves it, with commits that are in the write-ahead log only.
+ */
+export async function buildVariedStore(directory: string, killed: string): Promise<void> {
   {
     await using subject = await openVariedStore(directory);
     const { coordinator } = subject;
@@ -40,8 +46,13 @@ export async function buildVariedStore(directory: string): Promise<void> {
     await coordinator.closeCoordination("small", "done");
     await coordinator.deleteCoordination("deleted");
   }
-  await using subject = await openVariedStore(directory, scarceRetention);
-  await sendAll(subject, "trimmed");
+  {
+    await using subject = await openVariedStore(directory, scarceRetention);
+    await sendAll(subject, "trimmed");
+  }
+  await using subject = await openVariedStore(directory);
+  for (let lone = 0; lone < loneSignals; lone += 1) await subject.fill(1, { coordinationId: "rolled-back" });
+  copyAsKilled(directory, killed);
 }
 
 /** Sends all of a coordination's signals that it does not know yet. */

@@ -26,11 +26,14 @@ const shares = [0, 0.1, 0.5, 0.9, 1] as const;
 export async function writeImage(directory: string, cut: PowerCut): Promise<void> {
   await mkdir(directory);
   const data = contentOf("data", cut);
+  const log = contentOf("log", cut);
   const seal = contentOf("seal", cut);
   if (data !== undefined) await writeFile(join(directory, nameOfData(cut)), data);
   // Its name is durable when the directory was synced, which follows the data file's.
   if (seal !== undefined && (isNamed(cut) || cut.random.chance(0.5)))
     await writeFile(join(directory, "signals.seal"), seal);
+  if (log !== undefined && (isLogNamed(cut) || cut.random.chance(0.5)))
+    await writeFile(join(directory, "signals.wal"), log);
 }
 
 function contentOf(file: StoreFile, { trace, at, random, ignoresSyncs }: PowerCut): Buffer | undefined {
@@ -77,6 +80,14 @@ function isNamed({ trace: { renamed, syncs }, at, ignoresSyncs }: PowerCut): boo
   if (renamed === undefined) return false;
   if (ignoresSyncs) return at > renamed.end;
   return syncs.some(({ file, start, end }) => file === "directory" && start > renamed.end && end < at);
+}
+
+/** Whether the log's name is durable. */
+function isLogNamed({ trace: { writes, syncs }, at, ignoresSyncs }: PowerCut): boolean {
+  const made = writes.find(({ file }) => file === "log");
+  if (made === undefined) return false;
+  if (ignoresSyncs) return at > made.end;
+  return syncs.some(({ file, start, end }) => file === "directory" && start > made.end && end < at);
 }
 
 /** A file that is written anywhere; what was not written is zero. */

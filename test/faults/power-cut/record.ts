@@ -13,18 +13,21 @@ import { plantBug } from "../planted/planted-bugs.js";
 import type { Marker } from "./marker.js";
 
 const coordinationIds = ["first", "second"];
-const writersEach = 3;
-const maxBatch = 12;
 const retentionSignals = 1_000_000;
 /** So few that the commits of this short run write rows of requests too. */
 const requestsPerRow = 50;
+/** So few that the commits of this short run go into the tree several times. */
+const turnBytes = 8_192;
 
 const [directory = "", markerPath = "", seed = "", commits = "", bug] = process.argv.slice(2);
 if (bug !== undefined) plantBug(bug);
+// Every second run makes small commits, which go into the write-ahead log first; the others' go into the tree.
+const { writersEach, maxBatch } =
+  Number(seed) % 2 === 0 ? { writersEach: 1, maxBatch: 2 } : { writersEach: 3, maxBatch: 12 };
 const markers = openSync(markerPath, "w");
 const mark = (marker: Marker): void => void writeSync(markers, `${JSON.stringify(marker)}\n`);
 
-const store = await openLmdbStore({ directory, requestsPerRow });
+const store = await openLmdbStore({ directory, requestsPerRow, turnBytes });
 const subject = new CoordinatorUnderTest({
   store,
   retentionSignals,

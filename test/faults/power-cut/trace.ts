@@ -8,8 +8,8 @@ import type { Marker } from "./marker.js";
  * the number of a line. A call that lasted has two: between them it may have had its effect or not.
  */
 
-/** The files of a store that matter: what LMDB keeps, and the note beside it. */
-export type StoreFile = "data" | "seal";
+/** The files of a store that matter: what LMDB keeps, the write-ahead log, and the notes beside them. */
+export type StoreFile = "data" | "log" | "seal";
 
 /** Bytes on their way into a file. */
 export interface TracedWrite {
@@ -129,10 +129,11 @@ class TraceReader {
     }
     const offset =
       name === "pwrite64"
-        ? Number(/, (\d+)\) += /.exec(text.slice(-60))?.[1])
+        ? Number(/, (\d+) *\) += /.exec(text.slice(-60))?.[1])
         : name === "writev"
           ? (this.#positions.get(thread) ?? 0)
           : 0;
+    if (!Number.isSafeInteger(offset)) throw new TraceNotUnderstoodError(`line ${start} is a ${name} to no place`);
     const isSynced = this.#syncedDescriptors.has(descriptor);
     this.#writes.push({ file, offset, data: dataOf(text), start, end, isSynced });
   }
@@ -144,6 +145,7 @@ function nameOf(text: string): string {
 
 function fileOf(fileName: string): StoreFile | undefined {
   if (fileName === "signals.seal") return "seal";
+  if (fileName === "signals.wal") return "log";
   return fileName.startsWith("signals.mdb") ? "data" : undefined;
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FailStopStore } from "../../../server/src/store/fail-stop-store.js";
@@ -8,6 +8,7 @@ import { openLmdbStore } from "../../../server/src/store/lmdb/lmdb-signal-store.
 import { MemorySignalStore } from "../../../server/src/store/memory/memory-signal-store.js";
 import { openPostgresStore } from "../../../server/src/store/postgres/open-postgres-store.js";
 import type { SignalStore } from "../../../server/src/store/signal-store.js";
+import { copyAsKilled } from "../copy-as-killed.js";
 
 /** A store for one run against the model. */
 export interface StoreSubject extends AsyncDisposable {
@@ -40,26 +41,47 @@ export function memoryStores(): StoreKind {
 /** So few that a short log has rows of requests too. */
 const requestsPerRow = 3;
 
-/** LMDB stores, each in a directory of its own. What is left in the end is sound. */
+/** So few that a short run goes from one region of the write-ahead log to the other. */
+const turnBytes = 8_192;
+
+/**
+ * LMDB stores, each in a directory of its own. Opened again they are at times as one is that was killed, and at times as one that was
+ * closed. What is left, then and in the end, is sound.
+ */
 export function lmdbStores(): StoreKind {
   const open = async (): Promise<StoreSubject> => {
-    const directory = await mkdtemp(join(tmpdir(), "coordination-model-"));
-    let store = guarded(await openLmdbStore({ directory, requestsPerRow }));
+    const place = await mkdtemp(join(tmpdir(), "coordination-model-"));
+    let lives = 0;
+    let directory = join(place, "0");
+    await mkdir(directory);
+    const openStore = async () => guarded(await openLmdbStore({ directory, requestsPerRow, turnBytes }));
+    let store = await openStore();
     return {
       ...alone(() => store),
       reopen: async () => {
+        lives += 1;
+        if (lives % 2 === 1) {
+          const killed = directory;
+          directory = join(place, String(lives));
+          copyAsKilled(killed, directory);
+          await checkSound(directory);
+        }
         await store.close();
-        store = guarded(await openLmdbStore({ directory, requestsPerRow }));
+        store = await openStore();
       },
       [Symbol.asyncDispose]: async () => {
         await store.close();
-        const { damages } = await lmdbMaintenance(directory).inspect(() => undefined);
-        assert.deepEqual(damages, []);
-        await rm(directory, { recursive: true, force: true });
+        await checkSound(directory);
+        await rm(place, { recursive: true, force: true });
       },
     };
   };
   return { name: "lmdb", open, [Symbol.asyncDispose]: async () => undefined };
+}
+
+async function checkSound(directory: string): Promise<void> {
+  const { damages } = await lmdbMaintenance(directory).inspect(() => undefined);
+  assert.deepEqual(damages, []);
 }
 
 /** One PostgreSQL database that two servers have open; each run has coordinations of its own. */

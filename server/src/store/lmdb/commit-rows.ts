@@ -1,5 +1,11 @@
 import type { HashSeed } from "../request-hash.js";
-import type { CommitPart, CoordinationChange, JournalChange, JournalKind } from "../signal-store.js";
+import type {
+  CommitPart,
+  CoordinationChange,
+  CoordinationHeader,
+  JournalChange,
+  JournalKind,
+} from "../signal-store.js";
 import { type StoredHeader, sealHeader } from "./header-row.js";
 import {
   coordinationKey,
@@ -47,6 +53,7 @@ export const schemaKey = metaKey("schema");
 export const countKey = metaKey("count");
 export const ordinalKey = metaKey("ordinal");
 export const seedKey = metaKey("seed");
+export const appliedKey = metaKey("applied");
 
 /** What a commit does to the requests of one log, in this order. */
 export interface RequestChange {
@@ -61,11 +68,21 @@ export interface RequestChange {
   readonly rowsThrough: bigint | undefined;
 }
 
+/** Whether rows are taken away by a part of a commit, beside journal records that it names. `previous` is the header before it. */
+export function takesRowsAway(part: CommitPart, previous: CoordinationHeader | undefined): boolean {
+  if (part.action === "remove" || part.removeAfterSequence !== undefined || part.trimRecords !== undefined) return true;
+  const { epoch, trimmedThroughSequence } = part.header;
+  if (previous !== undefined && previous.epoch !== epoch) return true;
+  return trimmedThroughSequence > (previous?.trimmedThroughSequence ?? 0n);
+}
+
 /** What a commit is made into rows with; all of it tells of the store as it is. */
 export interface CommitRowsOptions {
   readonly db: LmdbDatabase;
   readonly state: StoreState;
   readonly header: (coordinationId: string) => StoredHeader | undefined;
+  /** Whether a journal record is in the store. */
+  readonly hasRecord: (key: Uint8Array) => boolean;
   /** Requests of a log, after those of trimmed signals, that are to have a row and have none yet: at most so many rows. */
   readonly unwrittenRequests: (stored: StoredHeader, trimmedThrough: bigint, maxRows: number) => readonly RequestRun[];
 }
@@ -86,12 +103,12 @@ export class CommitRows {
   #count: number;
   #requestRows = 0;
 
-  constructor({ db, state, header, unwrittenRequests }: CommitRowsOptions) {
+  constructor({ db, state, header, hasRecord, unwrittenRequests }: CommitRowsOptions) {
     this.#db = db;
     this.#header = header;
     this.#unwrittenRequests = unwrittenRequests;
     this.#seed = state.seed;
-    this.#batch = new RowBatch((key) => db.doesExist(key));
+    this.#batch = new RowBatch(hasRecord);
     this.#garbage = new Set(state.garbage);
     this.#nextOrdinal = state.nextOrdinal;
     this.#count = state.count;

@@ -1,12 +1,9 @@
 import { randomBytes } from "node:crypto";
 import {
   accessSync,
-  closeSync,
   constants,
   existsSync,
-  fsyncSync,
   mkdirSync,
-  openSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -23,6 +20,8 @@ import { emptyDataFile } from "./data-file.js";
 import { schemaVersion, seal, sealOrdinal } from "./lmdb-records.js";
 import { LmdbWriter } from "./lmdb-writer.js";
 import { dataFileName, mapBytes, openLmdb } from "./open-lmdb.js";
+import { syncDirectory } from "./sync-directory.js";
+import { walFileName } from "./wal-contents.js";
 
 const unfinishedName = `${dataFileName}.new`;
 
@@ -61,8 +60,10 @@ export async function createLmdb(directory: string): Promise<void> {
   const path = join(directory, dataFileName);
   if (existsSync(path)) return;
   const unfinished = join(directory, unfinishedName);
-  // The note of a store that was here before says nothing of this one.
-  for (const left of [`${unfinished}-lock`, join(directory, sealFileName)]) rmSync(left, { force: true });
+  // What a store that was here before has left says nothing of this one.
+  for (const left of [`${unfinished}-lock`, join(directory, sealFileName), join(directory, walFileName)]) {
+    rmSync(left, { force: true });
+  }
   writeFileSync(unfinished, emptyDataFile(mapBytes));
   const writer = new LmdbWriter(openLmdb(unfinished), unfinished);
   try {
@@ -90,17 +91,6 @@ function makeDirectory(directory: string): void {
   if (!existsSync(parent)) makeDirectory(parent);
   mkdirSync(directory);
   syncDirectory(parent);
-}
-
-/** Makes names in a directory durable; where the system cannot do that for a directory, it does it by itself. */
-export function syncDirectory(directory: string): void {
-  if (process.platform === "win32") return;
-  const descriptor = openSync(directory, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 const reasons: Readonly<Record<string, string>> = {

@@ -14,14 +14,14 @@ import {
   noCounts,
   ordinalFromKey,
   prefixEnd,
+  readableVersions,
   recordCount,
   schemaVersion,
   space,
   unseal,
-  versionWithoutRequestRows,
 } from "./lmdb-records.js";
 import { LogChunk } from "./log-chunk.js";
-import type { LmdbDatabase } from "./open-lmdb.js";
+import type { RowSource } from "./overlaid-rows.js";
 import { RequestRow } from "./request-row.js";
 
 interface Tally {
@@ -41,15 +41,15 @@ interface Tally {
  * their own rows, for which the log is read again, have the same, and the counts.
  */
 export class LmdbInspection {
-  readonly #db: LmdbDatabase;
+  readonly #rows: RowSource;
   readonly #findings: InspectionFindings;
   readonly #tallies = new Map<number, Tally>();
   readonly #garbage = new Set<number>();
   #countRow = 0;
   #seed: HashSeed | undefined;
 
-  constructor(db: LmdbDatabase, findings: InspectionFindings) {
-    this.#db = db;
+  constructor(rows: RowSource, findings: InspectionFindings) {
+    this.#rows = rows;
     this.#findings = findings;
   }
 
@@ -59,7 +59,7 @@ export class LmdbInspection {
     for (const { key, value } of this.#rowsOf(space.coordination)) {
       this.#findings.look(() => this.#openTally(key, value));
     }
-    for (const { key, value } of this.#db.getRange({})) {
+    for (const { key, value } of this.#rows.getRange({})) {
       this.#findings.row(() => this.#inspectRow(key, value));
     }
     for (const tally of this.#tallies.values()) this.#checkTally(tally);
@@ -101,7 +101,7 @@ export class LmdbInspection {
     const coordinationId = Buffer.from(key.subarray(1)).toString();
     const ordinal = unseal(key, value).readUInt32BE();
     const row = headerKey(ordinal);
-    const sealed = this.#db.getBinary(row);
+    const sealed = this.#rows.getBinary(row);
     const stored = sealed && unsealHeader(ordinal, row, sealed);
     if (stored?.header.coordinationId !== coordinationId) {
       this.#damage(`the header of "${coordinationId}" is ${stored === undefined ? "missing" : "another one's"}`);
@@ -115,13 +115,11 @@ export class LmdbInspection {
   #inspectMeta(key: Uint8Array, value: Uint8Array): void {
     const name = Buffer.from(key.subarray(1)).toString();
     const bytes = unseal(key, value);
-    if (name === "seed") {
-      this.#seed = seedFromBytes(bytes);
-      return;
-    }
+    if (name === "seed") this.#seed = seedFromBytes(bytes);
+    if (name === "seed" || name === "applied") return;
     const number = bytes.readUInt32BE();
     if (name === "count") this.#countRow = number;
-    if (name === "schema" && number !== schemaVersion && number !== versionWithoutRequestRows) {
+    if (name === "schema" && !readableVersions.includes(number)) {
       this.#damage(`the layout is ${number}, this server knows ${schemaVersion}`);
     }
   }
@@ -181,7 +179,7 @@ export class LmdbInspection {
   #compareWithLog({ stored: { header, ordinal } }: Tally, row: RequestRow): void {
     const { coordinationId, trimmedThroughSequence: trimmed } = header;
     const first = row.firstSequence > trimmed ? row.firstSequence : trimmed + 1n;
-    for (const { key, value } of this.#db.getRange({ start: logKey(ordinal, first), end: headerKey(ordinal) })) {
+    for (const { key, value } of this.#rows.getRange({ start: logKey(ordinal, first), end: headerKey(ordinal) })) {
       const chunk = LogChunk.look(key, value);
       if (chunk.firstSequence > row.lastSequence) return;
       for (let index = 0; index < chunk.count; index++) {
@@ -219,7 +217,7 @@ export class LmdbInspection {
 
   #rowsOf(inSpace: number) {
     const start = Buffer.of(inSpace);
-    return this.#db.getRange({ start, end: prefixEnd(start) });
+    return this.#rows.getRange({ start, end: prefixEnd(start) });
   }
 
   #damage(sentence: string): void {

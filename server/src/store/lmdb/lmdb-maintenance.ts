@@ -1,5 +1,5 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { uuidv7 } from "uuidv7";
 import { InspectionFindings } from "../inspection-findings.js";
 import type { InspectionReport, StoreMaintenance } from "../store-maintenance.js";
@@ -7,8 +7,11 @@ import { lockDirectory } from "./directory-lock.js";
 import { sealHeader, unsealHeader } from "./header-row.js";
 import { LmdbInspection } from "./inspect-lmdb.js";
 import { headerKey, space, unseal } from "./lmdb-records.js";
+import type { RowChange } from "./lmdb-writer.js";
 import { dataFileName, type LmdbDatabase, openLmdb } from "./open-lmdb.js";
+import { OverlaidRows } from "./overlaid-rows.js";
 import { isOutdated, upgradeLmdb } from "./upgrade-lmdb.js";
+import { appliedIn, readWal, treeRows, type WalStretch } from "./wal-contents.js";
 
 // Headers that one commit renews.
 const headersPerCommit = 1_000;
@@ -27,7 +30,12 @@ export function lmdbMaintenance(directory: string): StoreMaintenance {
       const db = openExisting(directory);
       try {
         if (isOutdated(db)) throw new Error(`${directory} has an older layout: start the server on it once`);
-        const report = new LmdbInspection(db, new InspectionFindings(onProgress)).run(`lmdb:${directory}`);
+        const findings = new InspectionFindings(onProgress);
+        let waiting: readonly RowChange[] = [];
+        findings.look(() => {
+          waiting = rowsInLog(db, directory);
+        });
+        const report = new LmdbInspection(new OverlaidRows(db, waiting), findings).run(`lmdb:${directory}`);
         return { ...report, guarantees } satisfies InspectionReport;
       } finally {
         await db.close();
@@ -38,7 +46,11 @@ export function lmdbMaintenance(directory: string): StoreMaintenance {
       const db = openExisting(directory);
       try {
         mkdirSync(target, { recursive: true });
-        await db.backup(join(target, dataFileName), false);
+        // Read first: what is in the log now and not in the copy follows what is.
+        const waiting = readWal(db, directory);
+        const copy = join(target, dataFileName);
+        await db.backup(copy, false);
+        await putInto(copy, waiting);
       } finally {
         await db.close();
       }
@@ -47,6 +59,7 @@ export function lmdbMaintenance(directory: string): StoreMaintenance {
       const path = existingFile(directory);
       const lock = await lockDirectory(realpathSync(directory));
       try {
+        await putInto(path, await readWalOf(path));
         return await renewEpochs(path);
       } finally {
         await lock.release();
@@ -66,10 +79,36 @@ export function lmdbMaintenance(directory: string): StoreMaintenance {
   };
 }
 
+/** The rows that wait in the log to be put into a tree. Throws STORE_CORRUPT. */
+function rowsInLog(db: LmdbDatabase, directory: string): readonly RowChange[] {
+  return readWal(db, directory).flatMap((stretch) => [...treeRows(stretch)]);
+}
+
+/** Puts commits of a log into a tree that nobody else uses, as far as they are not in it. */
+async function putInto(path: string, stretches: readonly WalStretch[]): Promise<void> {
+  if (stretches.length === 0) return;
+  const db = openLmdb(path);
+  try {
+    const applied = appliedIn(db);
+    const missing = stretches.filter(({ last }) => last.number > applied);
+    await db.batch(() => {
+      for (const stretch of missing) {
+        for (const { key, value } of treeRows(stretch)) {
+          if (value === undefined) db.remove(key);
+          else db.put(key, value);
+        }
+      }
+    });
+  } finally {
+    await db.close();
+  }
+}
+
 /** The file gets its name when it is whole: a restore that was cut off leaves no store behind. */
 async function restoreFile(backup: string, directory: string): Promise<number> {
   const unfinished = join(directory, `${dataFileName}.restoring`);
   copyFileSync(backup, unfinished);
+  await putInto(unfinished, await readWalOf(backup));
   const count = await renewEpochs(unfinished);
   renameSync(unfinished, join(directory, dataFileName));
   rmSync(`${unfinished}-lock`, { force: true });
@@ -104,6 +143,16 @@ function renewEpoch(db: LmdbDatabase, ordinal: number): void {
   const stored = unsealHeader(ordinal, key, db.getBinary(key) ?? Buffer.of());
   const header = { ...stored.header, epoch: uuidv7(), revision: stored.header.revision + 1n };
   db.put(key, sealHeader(key, { ...stored, header }));
+}
+
+/** What waits in the log beside a data file. */
+async function readWalOf(path: string): Promise<readonly WalStretch[]> {
+  const db = openLmdb(path, { readOnly: true });
+  try {
+    return readWal(db, dirname(path));
+  } finally {
+    await db.close();
+  }
 }
 
 function openExisting(directory: string): LmdbDatabase {

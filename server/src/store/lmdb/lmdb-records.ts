@@ -10,6 +10,7 @@ import type { JournalKind } from "../signal-store.js";
  *   00 "ordinal"                     the next ordinal, u32
  *   00 "count"                       how many coordinations there are, u32
  *   00 "seed"                        what keys the hashes of requests
+ *   00 "applied"                     number of the last commit that came from the write-ahead log, u64; none before the first
  *   01 coordination_id               ordinal, u32
  *   02 ordinal kind key              journal record
  *   03 ordinal sequence(u64)         log entries, through the one with this sequence
@@ -24,10 +25,13 @@ import type { JournalKind } from "../signal-store.js";
 export const space = { meta: 0, coordination: 1, journal: 2, log: 3, garbage: 5, requests: 6 } as const;
 
 /** The layout this code reads and writes. */
-export const schemaVersion = 4;
+export const schemaVersion = 5;
 
-/** The layout before had all but the rows of requests (06), and is read as if none of these had been written yet. */
-export const versionWithoutRequestRows = 3;
+/**
+ * Layouts that are read as this one. 4 had no write-ahead log, and 3 no rows of requests (06), neither of which is missed: a
+ * server that does not know them would lose what they hold.
+ */
+export const readableVersions: readonly number[] = [3, 4, schemaVersion];
 
 const kindBytes: Readonly<Record<JournalKind, number>> = {
   // The resident kinds are next to each other, those that came later in a stretch of their own.
@@ -189,6 +193,11 @@ export function unseal(key: Uint8Array, sealed: Uint8Array): Buffer {
   return value;
 }
 
+/** A key as text, for a map. */
+export function textOfKey(key: Uint8Array): string {
+  return asBuffer(key).toString("latin1");
+}
+
 /** The ordinal whose row this is; every space but those of meta and of names has one. */
 export function ordinalFromKey(key: Uint8Array): number {
   return asBuffer(key).readUInt32BE(1);
@@ -196,6 +205,10 @@ export function ordinalFromKey(key: Uint8Array): number {
 
 export function sealOrdinal(key: Uint8Array, ordinal: number): Buffer {
   return sealedRow(key, 4, (row) => row.writeUInt32BE(ordinal));
+}
+
+export function sealNumber(key: Uint8Array, number: bigint): Buffer {
+  return sealedRow(key, 8, (row) => row.writeBigUInt64BE(number));
 }
 
 /** The driver's bytes are mostly a Buffer already, and making another one takes longer than what is read from it. */

@@ -14,7 +14,7 @@ import type {
   SignalStore,
   StoredCoordination,
 } from "../signal-store.js";
-import { CommitRows, countKey, ordinalKey, type StoreState, schemaKey, seedKey } from "./commit-rows.js";
+import { CommitRows, countKey, ordinalKey, type StoreState, schemaKey, seedKey, takesRowsAway } from "./commit-rows.js";
 import { createLmdb, prepareDirectory, unusable } from "./create-lmdb.js";
 import { checkDataFile } from "./data-file.js";
 import { type DirectoryLock, lockDirectory } from "./directory-lock.js";
@@ -26,7 +26,6 @@ import {
   journalKey,
   journalKinds,
   journalNameFromKey,
-  logKey,
   ordinalFromKey,
   prefixEnd,
   recordCount,
@@ -37,9 +36,11 @@ import {
 } from "./lmdb-records.js";
 import { LmdbWriter } from "./lmdb-writer.js";
 import { LogChunk } from "./log-chunk.js";
+import { LogRows } from "./log-rows.js";
 import { dataFileName, type LmdbDatabase, openLmdb } from "./open-lmdb.js";
 import { RequestIndex } from "./request-index.js";
 import { requestsPerRow } from "./request-row.js";
+import { openStoreWriter, type StoreWriter, turnBytes } from "./store-writer.js";
 import { upgradeLmdb } from "./upgrade-lmdb.js";
 
 /** Where an LMDB store lives. */
@@ -48,6 +49,8 @@ export interface LmdbStoreOptions {
   readonly directory: string;
   /** Signals whose requests share one row; 4,080 unless a test wants to see many rows. */
   readonly requestsPerRow?: number;
+  /** Bytes of commits in the write-ahead log that go into the tree together; 512 KiB unless a test wants to see many such turns. */
+  readonly turnBytes?: number;
 }
 
 // Headers kept decoded; the rest are read again when they are asked for.
@@ -61,21 +64,35 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<SignalSt
   const directory = prepareDirectory(options.directory);
   const path = join(directory, dataFileName);
   const lock = await claim(options.directory, path);
-  let writer: LmdbWriter | undefined;
+  let tree: LmdbWriter | undefined;
+  let writer: StoreWriter | undefined;
   try {
     await createLmdb(directory);
     await upgradeLmdb(path);
     const db = openLmdb(path);
-    writer = new LmdbWriter(db, path);
-    const requests = new RequestIndex(db, options.requestsPerRow ?? requestsPerRow);
-    const store = new LmdbSignalStore({ db, writer, lock, requests, url: `lmdb:${options.directory}` });
+    tree = new LmdbWriter(db, path);
+    const url = `lmdb:${options.directory}`;
+    checkLayout(db, url);
+    writer = await openStoreWriter({ db, tree, directory, turnBytes: options.turnBytes ?? turnBytes });
+    const rows = new LogRows(db, writer.pending);
+    const requests = new RequestIndex(db, rows, options.requestsPerRow ?? requestsPerRow);
+    const store = new LmdbSignalStore({ db, rows, writer, lock, requests, url });
     store.begin();
     return store;
   } catch (error) {
-    await writer?.close();
+    await (writer ?? tree)?.close();
     await lock.release();
     throw isSystemError(error) ? unusable(options.directory, error) : error;
   }
+}
+
+/** Throws an Error when the layout is another one. */
+function checkLayout(db: LmdbDatabase, url: string): void {
+  const version = unseal(schemaKey, db.getBinary(schemaKey) ?? Buffer.of()).readUInt32BE();
+  if (version === schemaVersion) return;
+  throw new Error(
+    `store ${url} has layout ${version}, this server knows ${schemaVersion}: use the server that wrote it, or another directory`,
+  );
 }
 
 /** Takes the directory for this process. What is not a store is refused before anything is touched. */
@@ -97,7 +114,8 @@ function isSystemError(error: unknown): boolean {
 interface LmdbStoreParts {
   readonly url: string;
   readonly db: LmdbDatabase;
-  readonly writer: LmdbWriter;
+  readonly rows: LogRows;
+  readonly writer: StoreWriter;
   readonly lock: DirectoryLock;
   readonly requests: RequestIndex;
 }
@@ -108,35 +126,31 @@ class LmdbSignalStore implements SignalStore {
   readonly failureIsFatal = true;
   readonly shared = undefined;
   readonly #db: LmdbDatabase;
-  readonly #writer: LmdbWriter;
+  readonly #rows: LogRows;
+  readonly #writer: StoreWriter;
   readonly #lock: DirectoryLock;
   readonly #requests: RequestIndex;
   readonly #headers = new Map<string, StoredHeader>();
   #state: StoreState = { nextOrdinal: 1, count: 0, garbage: new Set(), seed: [0, 0] };
 
-  constructor({ url, db, writer, lock, requests }: LmdbStoreParts) {
+  constructor({ url, db, rows, writer, lock, requests }: LmdbStoreParts) {
     this.url = url;
     this.#db = db;
+    this.#rows = rows;
     this.#writer = writer;
     this.#lock = lock;
     this.#requests = requests;
   }
 
-  /** Checks the layout's version, finds what an earlier process left to be swept, and that every coordination can be found. */
+  /** Finds what an earlier process left to be swept, and that every coordination can be found. */
   begin(): void {
-    const version = this.#number(schemaKey);
-    if (version !== schemaVersion) {
-      throw new Error(
-        `store ${this.url} has layout ${version}, this server knows ${schemaVersion}: use the server that wrote it, or another directory`,
-      );
-    }
     const garbage = new Set<number>();
-    for (const { key, value } of this.#rows(Buffer.of(space.garbage))) {
+    for (const { key, value } of this.#rowsOf(Buffer.of(space.garbage))) {
       unseal(key, value);
       garbage.add(ordinalFromKey(key));
     }
     let count = 0;
-    for (const { key, value } of this.#rows(Buffer.of(space.coordination))) {
+    for (const { key, value } of this.#rowsOf(Buffer.of(space.coordination))) {
       const ordinal = unseal(key, value).readUInt32BE();
       const coordinationId = Buffer.from(key.subarray(1)).toString();
       if (!this.#db.doesExist(key)) throw damaged(`row ${Buffer.from(key).toString("hex")} is not found by its key`);
@@ -150,22 +164,28 @@ class LmdbSignalStore implements SignalStore {
   }
 
   async commit(parts: readonly CommitPart[]): Promise<readonly CommitOutcome[]> {
+    const isLoggable = !this.#takesRowsAway(parts);
+    // Which rows are to go is read from the tree.
+    if (!isLoggable) await this.#writer.drain();
     const rows = new CommitRows({
       db: this.#db,
       state: this.#state,
       header: (id) => this.#header(id),
+      hasRecord: (key) => this.#writer.pending.hasRecord(key) ?? this.#db.doesExist(key),
       unwrittenRequests: (...of) => this.#requests.unwritten(...of),
     });
     for (const part of parts) rows.add(part);
     rows.sweepGarbage();
-    if (rows.changes.length > 0) await this.#writer.commit(rows.changes);
+    const { changes, headers } = rows;
+    if (changes.length > 0) await this.#writer.commit({ changes, headers, isLoggable });
     this.#state = rows.state;
-    for (const [id, stored] of rows.headers) this.#takeOver(id, stored);
+    for (const [id, stored] of headers) this.#takeOver(id, stored);
     for (const change of rows.requests) this.#requests.apply(change);
     return parts.map(() => "committed");
   }
 
   async load(coordinationId: string): Promise<StoredCoordination | undefined> {
+    await this.#arrived(coordinationId);
     // Not from the cache: a commit may be on its way, and header and records are to be of one state.
     const stored = this.#readHeader(coordinationId);
     if (stored === undefined) return undefined;
@@ -175,6 +195,7 @@ class LmdbSignalStore implements SignalStore {
   }
 
   async readJournal(range: JournalRange): Promise<readonly JournalRecord[]> {
+    await this.#arrived(range.coordinationId);
     const ordinal = this.#stored(range.coordinationId, range.epoch)?.ordinal;
     if (ordinal === undefined) return [];
     const { fromKey, descending = false, limit } = range;
@@ -192,10 +213,7 @@ class LmdbSignalStore implements SignalStore {
     let after = stored.header.trimmedThroughSequence;
     if (range.fromSequence > after) after = range.fromSequence;
     const page = new LogPage(range);
-    for (const row of this.#db.getRange({
-      start: logKey(stored.ordinal, after + 1n),
-      end: headerKey(stored.ordinal),
-    })) {
+    for (const row of this.#rows.from(stored.ordinal, after + 1n)) {
       const chunk = LogChunk.open(row.key, row.value);
       const first = chunk.firstSequence > after ? 0 : Number(after + 1n - chunk.firstSequence);
       for (let index = first; index < chunk.count; index++) {
@@ -212,8 +230,7 @@ class LmdbSignalStore implements SignalStore {
     const before = range.fromSequence;
     const page = new LogPage(range);
     if (before <= trimmed + 1n) return page.entries;
-    const end = logKey(stored.ordinal, trimmed);
-    for (const row of this.#db.getRange({ start: this.#rowOf(stored.ordinal, before - 1n), end, reverse: true })) {
+    for (const row of this.#rows.backwardFrom(stored.ordinal, before - 1n, trimmed)) {
       const chunk = LogChunk.open(row.key, row.value);
       const last = chunk.lastSequence < before ? chunk.count - 1 : Number(before - 1n - chunk.firstSequence);
       for (let index = last; index >= 0; index--) {
@@ -234,6 +251,7 @@ class LmdbSignalStore implements SignalStore {
     if (this.#requests.has(ordinal)) {
       this.#requests.touch(ordinal);
     } else {
+      await this.#arrived(coordinationId);
       // As it is now: a commit may be on its way, and header and entries are to be of one state.
       const stored = this.#readHeader(coordinationId);
       if (stored?.ordinal !== ordinal) return keys.map(() => undefined);
@@ -243,6 +261,7 @@ class LmdbSignalStore implements SignalStore {
   }
 
   async list(afterId: string, limit: number): Promise<readonly CoordinationHeader[]> {
+    await this.#writer.drain();
     const headers: CoordinationHeader[] = [];
     const start = Buffer.concat([coordinationKey(afterId), Buffer.of(0)]);
     for (const { key, value } of this.#db.getRange({ start, end: Buffer.of(space.coordination + 1), limit })) {
@@ -261,13 +280,6 @@ class LmdbSignalStore implements SignalStore {
     await this.#lock.release();
   }
 
-  /** The key of the row that holds an entry, or would. */
-  #rowOf(ordinal: number, sequence: bigint): Buffer {
-    const key = logKey(ordinal, sequence);
-    for (const found of this.#db.getKeys({ start: key, end: headerKey(ordinal), limit: 1 })) return Buffer.from(found);
-    return key;
-  }
-
   #takeOver(coordinationId: string, stored: StoredHeader | undefined): void {
     const before = this.#headers.get(coordinationId);
     if (before !== undefined && before.ordinal !== stored?.ordinal) this.#requests.forget(before.ordinal);
@@ -278,9 +290,23 @@ class LmdbSignalStore implements SignalStore {
   #header(coordinationId: string): StoredHeader | undefined {
     const cached = this.#headers.get(coordinationId);
     if (cached !== undefined) return cached;
-    const stored = this.#readHeader(coordinationId);
+    const stored = this.#writer.pending.header(coordinationId) ?? this.#readHeader(coordinationId);
     if (stored !== undefined) this.#remember(coordinationId, stored);
     return stored;
+  }
+
+  /** Whether rows are to go, of these parts or of coordinations that were removed. */
+  #takesRowsAway(parts: readonly CommitPart[]): boolean {
+    if (this.#state.garbage.size > 0) return true;
+    return parts.some((part) => {
+      const id = part.action === "remove" ? part.coordinationId : part.header.coordinationId;
+      return takesRowsAway(part, this.#header(id)?.header);
+    });
+  }
+
+  /** Resolves when all that is durable of a coordination is in the tree. */
+  async #arrived(coordinationId: string): Promise<void> {
+    if (this.#writer.pending.has(coordinationId)) await this.#writer.drain();
   }
 
   #readHeader(coordinationId: string): StoredHeader | undefined {
@@ -331,7 +357,7 @@ class LmdbSignalStore implements SignalStore {
     return unseal(key, value);
   }
 
-  #rows(prefix: Buffer): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array }> {
+  #rowsOf(prefix: Buffer): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array }> {
     return this.#db.getRange({ start: prefix, end: prefixEnd(prefix) });
   }
 }

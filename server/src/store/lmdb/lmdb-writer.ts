@@ -1,7 +1,5 @@
-import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
-import { getSystemErrorMap } from "node:util";
-import { CommitPath } from "./commit-path.js";
+import { CommitFailedError, commitFailed, systemReason } from "./commit-failed.js";
 import { CommitSeal } from "./commit-seal.js";
 import { DataFile } from "./data-file.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
@@ -9,8 +7,8 @@ import type { LmdbDatabase } from "./open-lmdb.js";
 /*
  * Commits, and what became of them. When a commit fails, lmdb-js rejects its promise without the cause, prints a stack, and
  * where the transaction could not even begin never settles the promise. The status is known in one place only, the call-back
- * of the native writer: that is where it is taken from. A commit that the main thread makes itself throws its cause. And after
- * each commit the file is asked whether it is there.
+ * of the native writer: that is where it is taken from. And
+ * after each commit the file is asked whether it is there.
  */
 
 /** A row that is set, or removed where it has no value. */
@@ -32,15 +30,6 @@ const lmdbErrors: Readonly<Record<number, string>> = {
   [-30792]: "the map is full",
   [-30788]: "the transaction is too large",
 };
-const fullDiskBytes = 1_048_576;
-
-/** Says that a commit failed: what the store holds is not known to this process any more. */
-class CommitFailedError extends Error {
-  constructor(message: string, cause?: unknown) {
-    super(message, { cause });
-    this.name = "CommitFailedError";
-  }
-}
 
 /** Writes rows to a store, one commit after the other. */
 export class LmdbWriter {
@@ -48,7 +37,6 @@ export class LmdbWriter {
   readonly #file: DataFile;
   readonly #seal: CommitSeal;
   readonly #failed: Promise<never>;
-  readonly #path = new CommitPath();
   #lastTransaction: bigint;
   #hasFailed = false;
 
@@ -58,7 +46,7 @@ export class LmdbWriter {
     this.#file = new DataFile(path);
     const latest = this.#file.readLatestMeta();
     this.#lastTransaction = latest.transaction;
-    this.#seal = CommitSeal.open(dirname(path), latest);
+    this.#seal = CommitSeal.open(dirname(path), "tree", { number: latest.transaction, checksum: latest.checksum });
     this.#failed = this.#watchNativeWriter();
     // Whoever commits is told; when nobody does, there is nobody to tell.
     this.#failed.catch(() => undefined);
@@ -68,25 +56,12 @@ export class LmdbWriter {
   async commit(changes: readonly RowChange[]): Promise<void> {
     if (this.#hasFailed) throw new CommitFailedError(`an earlier commit to ${this.#file.path} failed`);
     try {
-      if (this.#path.takesAtOnce(bytesOf(changes))) this.#commitAtOnce(changes);
-      else await Promise.race([this.#db.batch(() => this.#write(changes)), this.#failed]);
+      await Promise.race([this.#db.batch(() => this.#write(changes)), this.#failed]);
       this.#sealCommit();
     } catch (error) {
       this.#hasFailed = true;
       throw error;
     }
-  }
-
-  #commitAtOnce(changes: readonly RowChange[]): void {
-    const startMs = performance.now();
-    try {
-      this.#db.transactionSync(() => this.#write(changes));
-    } catch (error) {
-      const { code } = error as { readonly code?: unknown };
-      endLineOfNativeCode();
-      throw new CommitFailedError(this.#explain(Number(code)), error);
-    }
-    this.#path.took(performance.now() - startMs);
   }
 
   /** Waits for the commit on its way and closes the store. */
@@ -110,7 +85,7 @@ export class LmdbWriter {
       throw new CommitFailedError(`the commit after ${this.#lastTransaction} is not in ${this.#file.path}`);
     }
     this.#lastTransaction = latest.transaction;
-    this.#seal.write(latest);
+    this.#seal.write(latest.transaction, latest.checksum);
   }
 
   #watchNativeWriter(): Promise<never> {
@@ -119,7 +94,7 @@ export class LmdbWriter {
     return new Promise<never>((_resolve, reject) => {
       const onFailure = (status: number): void => {
         endLineOfNativeCode();
-        reject(new CommitFailedError(this.#explain(status)));
+        reject(commitFailed(this.#file.path, lmdbErrors[status] ?? systemReason(status), status));
       };
       Object.defineProperty(native, "startWriting", {
         value: (address: number, onStatus: (status: number) => unknown) =>
@@ -130,27 +105,6 @@ export class LmdbWriter {
       });
     });
   }
-
-  #explain(status: number): string {
-    const why = lmdbErrors[status] ?? getSystemErrorMap().get(-status)?.[1] ?? "an unknown reason";
-    return `cannot write to ${this.#file.path}: ${why} (${status})${this.#explainSpace()}`;
-  }
-
-  /** The driver takes a write that came to an end too early for an i/o error: a full disk is worth a look. */
-  #explainSpace(): string {
-    try {
-      const { bavail, bsize } = statfsSync(dirname(this.#file.path));
-      return bavail * bsize < fullDiskBytes ? `; the disk is full, ${bavail * bsize} bytes are left` : "";
-    } catch {
-      return "";
-    }
-  }
-}
-
-function bytesOf(changes: readonly RowChange[]): number {
-  let bytes = 0;
-  for (const { key, value } of changes) bytes += key.byteLength + (value?.byteLength ?? 0);
-  return bytes;
 }
 
 /** Native code may have left a line on the standard error unfinished. */

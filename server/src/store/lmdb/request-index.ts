@@ -4,8 +4,8 @@ import { type HashSeed, requestHash } from "../request-hash.js";
 import { RequestTable } from "../request-table.js";
 import type { RequestChange } from "./commit-rows.js";
 import type { StoredHeader } from "./header-row.js";
-import { headerKey, logKey } from "./lmdb-records.js";
 import { LogChunk } from "./log-chunk.js";
+import type { LogRows } from "./log-rows.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
 import { type LogRequests, readRequests } from "./read-requests.js";
 import type { RequestRun } from "./request-row.js";
@@ -27,14 +27,16 @@ const maxIndexedSignals = 4_000_000;
 /** Looks up requests. */
 export class RequestIndex {
   readonly #db: LmdbDatabase;
+  readonly #rows: LogRows;
   readonly #perRow: number;
   /** By the ordinals of their logs, the one not asked for longest first. */
   readonly #logs = new Map<number, LogRequests>();
   #capacity = 0;
 
   /** `perRow`: signals in one row of requests. */
-  constructor(db: LmdbDatabase, perRow: number) {
+  constructor(db: LmdbDatabase, rows: LogRows, perRow: number) {
     this.#db = db;
+    this.#rows = rows;
     this.#perRow = perRow;
   }
 
@@ -43,7 +45,7 @@ export class RequestIndex {
     return this.#logs.has(ordinal);
   }
 
-  /** Reads the requests of a log; `stored` is its header as it is now. Throws STORE_CORRUPT. */
+  /** Reads the requests of a log, all of which is in the tree; `stored` is its header there. Throws STORE_CORRUPT. */
   read(stored: StoredHeader): void {
     this.#keep(stored.ordinal, readRequests(this.#db, stored));
   }
@@ -113,13 +115,10 @@ export class RequestIndex {
   }
 
   #entryAt(ordinal: number, sequence: bigint): LogEntry {
-    for (const { key, value } of this.#db.getRange({
-      start: logKey(ordinal, sequence),
-      end: headerKey(ordinal),
-      limit: 1,
-    })) {
+    for (const { key, value } of this.#rows.from(ordinal, sequence)) {
       const chunk = LogChunk.open(key, value);
       if (chunk.firstSequence <= sequence) return chunk.entryAt(Number(sequence - chunk.firstSequence));
+      break;
     }
     throw new CoordinationError(
       "STORE_CORRUPT",

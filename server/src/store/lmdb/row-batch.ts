@@ -1,3 +1,4 @@
+import { textOfKey } from "./lmdb-records.js";
 import type { RowChange } from "./lmdb-writer.js";
 
 /**
@@ -27,7 +28,7 @@ export class RowBatch {
   putCounted(key: Uint8Array, value: Uint8Array): number {
     const isNew = !this.#has(key);
     this.put(key, value);
-    this.#touched.set(textOf(key), true);
+    this.#touched.set(textOfKey(key), true);
     return Number(isNew);
   }
 
@@ -35,15 +36,11 @@ export class RowBatch {
   removeCounted(key: Uint8Array): number {
     const isThere = this.#has(key);
     if (isThere) this.remove(key);
-    this.#touched.set(textOf(key), false);
+    this.#touched.set(textOfKey(key), false);
     return Number(isThere);
   }
 
   #has(key: Uint8Array): boolean {
-    return this.#touched.get(textOf(key)) ?? this.#exists(key);
+    return this.#touched.get(textOfKey(key)) ?? this.#exists(key);
   }
-}
-
-function textOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
 }

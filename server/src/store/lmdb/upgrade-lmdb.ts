@@ -5,7 +5,7 @@ import { type CoordinationHeaderJson, headerFromJson } from "../header-json.js";
 import { type HashSeed, seedFromBytes } from "../request-hash.js";
 import { countKey, ordinalKey, schemaKey, seedKey } from "./commit-rows.js";
 import { sealFileName } from "./commit-seal.js";
-import { createLmdb, syncDirectory } from "./create-lmdb.js";
+import { createLmdb } from "./create-lmdb.js";
 import { sealHeader } from "./header-row.js";
 import {
   coordinationKey,
@@ -14,20 +14,21 @@ import {
   noCounts,
   ordinalPrefix,
   prefixEnd,
+  readableVersions,
   schemaVersion,
   sealOrdinal,
   sequenceFromLogKey,
   space,
   unseal,
-  versionWithoutRequestRows,
 } from "./lmdb-records.js";
 import { LmdbWriter, type RowChange } from "./lmdb-writer.js";
 import { chunksOf, sealChunk } from "./log-chunk.js";
 import { dataFileName, type LmdbDatabase, openLmdb } from "./open-lmdb.js";
+import { syncDirectory } from "./sync-directory.js";
 
 /*
- * From older layouts to this one. Layout 3 had all but the rows of requests, which a server that does not know them would not
- * keep in step with the log: its number is changed, and the rows follow once a log is in use. Layout 2 had a row for each entry, with sixteen bytes each for its request and its content before
+ * From older layouts to this one. Those that are read as this one get its number, so that a server that does not know what is new
+ * leaves them alone; what they lack follows once it is used. Layout 2 had a row for each entry, with sixteen bytes each for its request and its content before
  * the signal, a row for each request (04), and the header as JSON, with its ordinal, under the coordination's id.
  *
  * Its rows go into a store in a directory below, whose file takes the place of the old one when it is whole and on disk: one
@@ -42,12 +43,14 @@ const upgradeDirectory = "upgrade";
 
 /** Whether a store can only be read once it was brought up to date. */
 export function isOutdated(db: LmdbDatabase): boolean {
-  return hasVersion(db, oldVersion);
+  return versionOf(db) === oldVersion;
 }
 
-function hasVersion(db: LmdbDatabase, version: number): boolean {
+/** The layout of a store; undefined where it cannot be told. */
+function versionOf(db: LmdbDatabase): number | undefined {
   const value = db.getBinary(schemaKey);
-  return value !== undefined && Buffer.from(value).equals(sealOrdinal(schemaKey, version));
+  const known = [oldVersion, ...readableVersions];
+  return known.find((version) => value !== undefined && Buffer.from(value).equals(sealOrdinal(schemaKey, version)));
 }
 
 /** Brings a data file up to date that nobody else uses, if it is outdated. Throws STORE_CORRUPT. */
@@ -55,11 +58,9 @@ export async function upgradeLmdb(path: string): Promise<void> {
   const directory = join(dirname(path), upgradeDirectory);
   rmSync(directory, { recursive: true, force: true });
   const old = openLmdb(path);
-  if (hasVersion(old, versionWithoutRequestRows)) return renumber(old, path);
-  if (!isOutdated(old)) {
-    await old.close();
-    return;
-  }
+  const version = versionOf(old);
+  if (version === undefined || version === schemaVersion) return old.close();
+  if (version !== oldVersion) return renumber(old, path);
   // Looks whether the file is as its last commit left it.
   const holder = new LmdbWriter(old, path);
   try {

@@ -1,11 +1,15 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import { CommitSeal, sealFileName } from "../../../../../server/src/store/lmdb/commit-seal.js";
-import type { MetaPage } from "../../../../../server/src/store/lmdb/data-file.js";
+import {
+  CommitSeal,
+  readSeal,
+  type SealedCommit,
+  sealFileName,
+} from "../../../../../server/src/store/lmdb/commit-seal.js";
 import { temporaryDirectory } from "../../../../support/temporary-directory.js";
 
-const page = (transaction: bigint, checksum = 7): MetaPage => ({ transaction, checksum });
+const page = (number: bigint, checksum = 7): SealedCommit & { checksum: number } => ({ number, checksum });
 
 describe("CommitSeal", () => {
   let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
@@ -18,9 +22,9 @@ describe("CommitSeal", () => {
   });
 
   /** Opens the note where the data file is at `latest`, notes commits, and closes it. */
-  const noteCommits = (latest: MetaPage, ...commits: readonly MetaPage[]): void => {
-    const seal = CommitSeal.open(directory.path, latest);
-    for (const commit of commits) seal.write(commit);
+  const noteCommits = (latest: SealedCommit, ...commits: readonly ReturnType<typeof page>[]): void => {
+    const seal = CommitSeal.open(directory.path, "tree", latest);
+    for (const { number, checksum } of commits) seal.write(number, checksum);
     seal.close();
   };
   const damageByte = (at: number): void => {
@@ -46,7 +50,7 @@ describe("CommitSeal", () => {
 
   test("finds a data file that is behind: an older copy, or one whose last commit is damaged", () => {
     noteCommits(page(1n), page(2n), page(3n));
-    expect(() => noteCommits(page(2n))).toThrow("the store's last commit is 2, it should be 3 or later");
+    expect(() => noteCommits(page(2n))).toThrow("the last commit of the store's file is 2, it should be 3 or later");
   });
 
   test("finds a last commit that reads otherwise", () => {
@@ -59,6 +63,23 @@ describe("CommitSeal", () => {
     damageByte(512); // that of commit 3, which is odd
     expect(() => noteCommits(page(2n))).not.toThrow();
     expect(() => noteCommits(page(1n))).toThrow("it should be 2 or later");
+  });
+
+  test("keeps the notes of the tree and of the log apart", () => {
+    noteCommits(page(1n), page(2n), page(3n));
+    const seal = CommitSeal.open(directory.path, "log", page(0n));
+    for (const number of [1n, 2n]) seal.write(number, 5);
+    seal.close();
+    expect(() => noteCommits(page(3n))).not.toThrow();
+    expect(readSeal(directory.path, "log")).toEqual([page(2n, 5), page(1n, 5)]);
+    expect(() => CommitSeal.open(directory.path, "log", page(1n))).toThrow(
+      "the last commit of the store's write-ahead log is 1, it should be 2 or later",
+    );
+  });
+
+  test("compares nothing where what was written last is not to be read any more", () => {
+    noteCommits(page(1n), page(2n));
+    expect(() => noteCommits({ number: 2n, checksum: undefined })).not.toThrow();
   });
 
   test("takes its space when it is made, and none later", () => {

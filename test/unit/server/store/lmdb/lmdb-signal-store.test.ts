@@ -14,7 +14,6 @@ import {
   sealOrdinal,
   sequenceFromLogKey,
   space,
-  versionWithoutRequestRows,
 } from "../../../../../server/src/store/lmdb/lmdb-records.js";
 import { openLmdbStore } from "../../../../../server/src/store/lmdb/lmdb-signal-store.js";
 import { dataFileName, type LmdbDatabase, openLmdb } from "../../../../../server/src/store/lmdb/open-lmdb.js";
@@ -170,11 +169,11 @@ describe("the rows of requests of an LMDB store", () => {
     expect(await damages()).toEqual([]);
   });
 
-  test("are written for the log of a store of layout 3 once it is in use", async () => {
+  test.each([3, 4])("are written for the log of a store of layout %d once it is in use", async (layout) => {
     await append(1, 9);
     await withFile(async (db) => {
       for (const sequence of [4n, 8n]) await db.remove(requestsKey(ordinal, sequence));
-      await db.put(schemaKey, sealOrdinal(schemaKey, versionWithoutRequestRows));
+      await db.put(schemaKey, sealOrdinal(schemaKey, layout));
     });
     expect(await withFile((db) => Buffer.from(db.getBinary(schemaKey) ?? []))).toEqual(
       sealOrdinal(schemaKey, schemaVersion),

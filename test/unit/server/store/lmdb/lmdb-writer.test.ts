@@ -8,14 +8,10 @@ import { temporaryDirectory } from "../../../../support/temporary-directory.js";
 
 const key = Buffer.from("a");
 const set = (text: string) => [{ key, value: Buffer.from(text) }];
-/** More than the main thread writes itself. */
-const large = "1".repeat(16 * 1024);
 /** What the native writer reports for an input/output error. */
 const inputOutputError = 5;
 
 interface Native {
-  commitTxn(): unknown;
-  abortTxn(): void;
   startWriting(address: number, onStatus: (status: number) => unknown): unknown;
 }
 
@@ -59,7 +55,7 @@ describe("LmdbWriter", () => {
     expect(readFileSync(path)).toEqual(before);
   });
 
-  test("says why a commit of the driver's thread failed, and writes nothing after it", async () => {
+  test("says why a commit failed, and writes nothing after it", async () => {
     const native = (db as unknown as { env: Native }).env;
     Object.defineProperty(native, "startWriting", {
       configurable: true,
@@ -67,31 +63,8 @@ describe("LmdbWriter", () => {
       value: (_address: number, onStatus: (status: number) => unknown) => void onStatus(inputOutputError),
     });
     const writer = new LmdbWriter(db, path);
-    await expect(writer.commit(set(large))).rejects.toThrow(`cannot write to ${path}: i/o error (5)`);
-    await expect(writer.commit(set("2"))).rejects.toThrow(`an earlier commit to ${path} failed`);
-    await writer.close();
-  });
-
-  test("says why a commit of its own failed, and writes nothing after it", async () => {
-    const native = (db as unknown as { env: Native }).env;
-    Object.defineProperty(native, "commitTxn", {
-      value: () => {
-        native.abortTxn();
-        throw Object.assign(new Error("Input/output error"), { code: inputOutputError });
-      },
-    });
-    const writer = new LmdbWriter(db, path);
     await expect(writer.commit(set("1"))).rejects.toThrow(`cannot write to ${path}: i/o error (5)`);
     await expect(writer.commit(set("2"))).rejects.toThrow(`an earlier commit to ${path} failed`);
-    await writer.close();
-  });
-
-  test("commits of its own and of the driver's thread follow one another", async () => {
-    const writer = new LmdbWriter(db, path);
-    for (const text of ["1", large, "2", large, "3"]) {
-      await writer.commit(set(text));
-      expect(Buffer.from(db.getBinary(key) ?? []).toString()).toBe(text);
-    }
     await writer.close();
   });
 

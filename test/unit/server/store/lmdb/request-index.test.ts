@@ -3,7 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { createLmdb } from "../../../../../server/src/store/lmdb/create-lmdb.js";
 import { logKey, noCounts } from "../../../../../server/src/store/lmdb/lmdb-records.js";
 import { chunksOf, sealChunk } from "../../../../../server/src/store/lmdb/log-chunk.js";
+import { LogRows } from "../../../../../server/src/store/lmdb/log-rows.js";
 import { dataFileName, type LmdbDatabase, openLmdb } from "../../../../../server/src/store/lmdb/open-lmdb.js";
+import { PendingRows } from "../../../../../server/src/store/lmdb/pending-rows.js";
 import { RequestIndex } from "../../../../../server/src/store/lmdb/request-index.js";
 import type { HashSeed } from "../../../../../server/src/store/request-hash.js";
 import type { CoordinationHeader } from "../../../../../server/src/store/signal-store.js";
@@ -23,7 +25,7 @@ describe("RequestIndex", () => {
     directory = await temporaryDirectory();
     await createLmdb(directory.path);
     db = openLmdb(join(directory.path, dataFileName));
-    index = new RequestIndex(db, perRow);
+    index = new RequestIndex(db, new LogRows(db, new PendingRows()), perRow);
   });
   afterEach(async () => {
     await db.close();

@@ -53,7 +53,7 @@ describe("a store of layout 2", () => {
       await store.close();
     }
     expect((await lmdbMaintenance(path).inspect(() => undefined)).damages).toEqual([]);
-    expect((await readdir(path)).sort()).toEqual(["signals.mdb", "signals.mdb-lock", "signals.seal"]);
+    expect((await readdir(path)).sort()).toEqual(["signals.mdb", "signals.mdb-lock", "signals.seal", "signals.wal"]);
   });
 
   test("is brought up to date by what was cut off before", async () => {
