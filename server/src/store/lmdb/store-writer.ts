@@ -3,7 +3,7 @@ import { CommitPath } from "./commit-path.js";
 import type { LmdbWriter, RowChange } from "./lmdb-writer.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
 import { type CommitHeaders, PendingRows } from "./pending-rows.js";
-import { appliedIn, readWal, saltOf, treeRows } from "./wal-contents.js";
+import { appliedIn, appliedRow, readWal, saltOf, treeRows } from "./wal-contents.js";
 import { WriteAheadLog } from "./write-ahead-log.js";
 
 /** The commits of a region go into the tree when they take so many bytes ... */
@@ -19,12 +19,14 @@ export interface StoreCommit {
   readonly isLoggable: boolean;
 }
 
+type TreeWriter = Pick<LmdbWriter, "commit" | "close">;
+
 /**
  * Writes commits, one after the other. A small one is durable in the write-ahead log with one sync, and follows into the tree
  * with many others; a large one takes all that waits along into the tree.
  */
 export class StoreWriter {
-  readonly #tree: LmdbWriter;
+  readonly #tree: TreeWriter;
   readonly #log: WriteAheadLog;
   readonly #turnBytes: number;
   readonly #path = new CommitPath();
@@ -35,7 +37,7 @@ export class StoreWriter {
   #timer: NodeJS.Timeout | undefined;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(tree: LmdbWriter, log: WriteAheadLog, turnBytes: number) {
+  constructor(tree: TreeWriter, log: WriteAheadLog, turnBytes: number) {
     this.#tree = tree;
     this.#log = log;
     this.#turnBytes = turnBytes;
@@ -92,7 +94,8 @@ export class StoreWriter {
 
   async #writeThrough(changes: readonly RowChange[]): Promise<void> {
     while (this.#applying !== undefined) await this.#applying;
-    if (this.pending.isEmpty) await this.#tree.commit(changes);
+    const number = this.#log.skip();
+    if (this.pending.isEmpty) await this.#tree.commit([...changes, appliedRow(number)]);
     else await this.#apply(changes);
   }
 

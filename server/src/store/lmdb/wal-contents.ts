@@ -35,7 +35,12 @@ export function saltOf(db: LmdbDatabase): number {
 /** The rows of a stretch of the log, and that they are in the tree. */
 export function* treeRows(stretch: WalStretch): Iterable<RowChange> {
   yield* rowsOfWal(stretch.bytes, stretch);
-  yield { key: appliedKey, value: sealNumber(appliedKey, stretch.last.number) };
+  yield appliedRow(stretch.last.number);
+}
+
+/** Says that the commits through this number are in the tree. */
+export function appliedRow(number: bigint): RowChange {
+  return { key: appliedKey, value: sealNumber(appliedKey, number) };
 }
 
 /** Cuts the bytes of a log into its regions. */
@@ -60,8 +65,11 @@ export function readWal(db: LmdbDatabase, directory: string): readonly WalStretc
     if (hasGap && read < maxReads) continue;
     for (const note of notes) compareWithSeal(note, last, "log");
     if (!hasGap) return stretches;
-    const what = `what follows commit ${last.number} is missing`;
-    throw new CoordinationError("STORE_CORRUPT", `the store's write-ahead log is damaged: ${what}`);
+    throw new CoordinationError(
+      "STORE_CORRUPT",
+      `the store's write-ahead log is damaged, or of a newer file: what follows commit ${last.number} is missing; ` +
+        `if an older file was put there on purpose, remove ${walFileName} beside it`,
+    );
   }
 }
 

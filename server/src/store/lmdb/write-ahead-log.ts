@@ -82,6 +82,12 @@ export class WriteAheadLog {
     this.#last = record;
   }
 
+  /** Gives the next number to a commit that goes into the tree, so that what follows it here follows nothing else. */
+  skip(): bigint {
+    this.#last = { number: this.#last.number + 1n, checksum: undefined };
+    return this.#last.number;
+  }
+
   /** Makes what was appended durable, while everything else waits. Throws CommitFailedError. */
   sync(): void {
     try {
@@ -102,7 +108,7 @@ export class WriteAheadLog {
     this.#noteLast();
   }
 
-  /** Goes to the other region, whose commits must be in the tree, and answers those of this one. */
+  /** Goes to the other region, whose commits must be in the tree, and answers those of this one with the last number. */
   turn(): WalStretch {
     const stretch = { bytes: this.#regions[this.#current], start: 0, end: this.#end, last: this.#last };
     this.#current = this.#current === 0 ? 1 : 0;
