@@ -198,10 +198,10 @@ async function sendUntilGone(url: string, journal: WriterJournal, maxSends: numb
   return false;
 }
 
-/** Fills a disk of five megabytes, of which the write-ahead log takes two when it is made. */
+/** Fills a disk of seven megabytes, of which the write-ahead log takes four when it is made. */
 async function fillDisk(report: FaultReport, place: string): Promise<void> {
   await mkdir(place);
-  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=5m", "tmpfs", place]).status !== 0) {
+  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=7m", "tmpfs", place]).status !== 0) {
     report.skip("a full disk: a small file system cannot be mounted here");
     return;
   }

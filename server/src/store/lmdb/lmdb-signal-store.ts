@@ -49,7 +49,7 @@ export interface LmdbStoreOptions {
   readonly directory: string;
   /** Signals whose requests share one row; 4,080 unless a test wants to see many rows. */
   readonly requestsPerRow?: number;
-  /** Bytes of commits in the write-ahead log that go into the tree together; 512 KiB unless a test wants to see many such turns. */
+  /** Bytes of commits in the write-ahead log that go into the tree together; a mebibyte unless a test wants to see many such turns. */
   readonly turnBytes?: number;
 }
 

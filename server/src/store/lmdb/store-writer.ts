@@ -7,9 +7,9 @@ import { appliedIn, appliedRow, readWal, saltOf, treeRows } from "./wal-contents
 import { WriteAheadLog } from "./write-ahead-log.js";
 
 /** The commits of a region go into the tree when they take so many bytes ... */
-export const turnBytes = 512 * 1024;
+export const turnBytes = 1024 * 1024;
 /** ... or the first of them is so old, in milliseconds. */
-const turnMs = 1_000;
+const turnMs = 10_000;
 
 /** One commit. */
 export interface StoreCommit {

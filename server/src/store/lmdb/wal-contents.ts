@@ -13,7 +13,7 @@ import { readWalRecords, rowsOfWal } from "./wal-record.js";
 export const walFileName = "signals.wal";
 
 /** Bytes of one of the two regions of the log. */
-export const regionBytes = 1_048_576;
+export const regionBytes = 2_097_152;
 
 /** A server on the store may have written between the reads of the two regions. */
 const maxReads = 3;

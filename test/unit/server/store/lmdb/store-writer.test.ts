@@ -111,10 +111,10 @@ describe("StoreWriter", () => {
     expect([sequencesInTree(), sequencesPending()]).toEqual([[1n, 2n, 3n, 4n], []]);
   });
 
-  test("puts commits into the tree when they have waited for a second", async () => {
+  test("puts commits into the tree when they have waited for ten seconds", async () => {
     jest.useFakeTimers({ doNotFake: [...realTimers] });
     await writer.commit(commitOf(1n));
-    jest.advanceTimersByTime(999);
+    jest.advanceTimersByTime(9_999);
     expect(writer.pending.isEmpty).toBe(false);
     jest.advanceTimersByTime(1);
     expect(writer.pending.isEmpty).toBe(true);
