@@ -10,7 +10,7 @@ import type { JournalKind } from "../signal-store.js";
  *   00 "ordinal"                     the next ordinal, u32
  *   00 "count"                       how many coordinations there are, u32
  *   00 "seed"                        what keys the hashes of requests
- *   00 "applied"                     number of the last commit in the tree of those that the write-ahead log counts, u64
+ *   00 "applied"                     number of the last commit that came from the write-ahead log, u64; none before the first
  *   01 coordination_id               ordinal, u32
  *   02 ordinal kind key              journal record
  *   03 ordinal sequence(u64)         log entries, through the one with this sequence

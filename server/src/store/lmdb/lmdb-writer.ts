@@ -52,6 +52,11 @@ export class LmdbWriter {
     this.#failed.catch(() => undefined);
   }
 
+  /** Number of the last commit that is on disk. */
+  get lastTransaction(): bigint {
+    return this.#lastTransaction;
+  }
+
   /** Writes rows as one commit, and resolves when it is on disk. Rejects when it failed; nothing can be written after that. */
   async commit(changes: readonly RowChange[]): Promise<void> {
     if (this.#hasFailed) throw new CommitFailedError(`an earlier commit to ${this.#file.path} failed`);

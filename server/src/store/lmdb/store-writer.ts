@@ -3,7 +3,7 @@ import { CommitPath } from "./commit-path.js";
 import type { LmdbWriter, RowChange } from "./lmdb-writer.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
 import { type CommitHeaders, PendingRows } from "./pending-rows.js";
-import { appliedIn, appliedRow, readWal, saltOf, treeRows } from "./wal-contents.js";
+import { appliedIn, readWal, saltOf, treeRows } from "./wal-contents.js";
 import { WriteAheadLog } from "./write-ahead-log.js";
 
 /** The commits of a region go into the tree when they take so many bytes ... */
@@ -19,7 +19,7 @@ export interface StoreCommit {
   readonly isLoggable: boolean;
 }
 
-type TreeWriter = Pick<LmdbWriter, "commit" | "close">;
+type TreeWriter = Pick<LmdbWriter, "lastTransaction" | "commit" | "close">;
 
 /**
  * Writes commits, one after the other. A small one is durable in the write-ahead log with one sync, and follows into the tree
@@ -77,7 +77,7 @@ export class StoreWriter {
 
   async #logCommit({ changes, headers }: StoreCommit, isAtOnce: boolean): Promise<void> {
     if (!this.#log.hasRoom(changes)) await this.drain();
-    this.#log.append(changes);
+    this.#log.append(changes, this.#tree.lastTransaction);
     if (isAtOnce) {
       const startMs = performance.now();
       this.#log.sync();
@@ -94,8 +94,7 @@ export class StoreWriter {
 
   async #writeThrough(changes: readonly RowChange[]): Promise<void> {
     while (this.#applying !== undefined) await this.#applying;
-    const number = this.#log.skip();
-    if (this.pending.isEmpty) await this.#tree.commit([...changes, appliedRow(number)]);
+    if (this.pending.isEmpty) await this.#tree.commit(changes);
     else await this.#apply(changes);
   }
 

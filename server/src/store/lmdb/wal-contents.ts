@@ -7,7 +7,7 @@ import { compareWithSeal, readSeal, type SealedCommit } from "./commit-seal.js";
 import { sealNumber, unseal } from "./lmdb-records.js";
 import type { RowChange } from "./lmdb-writer.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
-import { readWalRecords, rowsOfWal } from "./wal-record.js";
+import { readWalRecords, rowsOfWal, type WalRecord } from "./wal-record.js";
 
 /** The write-ahead log's name in a store's directory. */
 export const walFileName = "signals.wal";
@@ -27,6 +27,11 @@ export interface WalStretch {
   readonly last: SealedCommit;
 }
 
+/** A stretch that was read. */
+interface ReadStretch extends WalStretch {
+  readonly last: WalRecord;
+}
+
 /** What tells the records of a store's log from those of others. */
 export function saltOf(db: LmdbDatabase): number {
   return crc32(unseal(seedKey, db.getBinary(seedKey) ?? Buffer.of()));
@@ -35,12 +40,7 @@ export function saltOf(db: LmdbDatabase): number {
 /** The rows of a stretch of the log, and that they are in the tree. */
 export function* treeRows(stretch: WalStretch): Iterable<RowChange> {
   yield* rowsOfWal(stretch.bytes, stretch);
-  yield appliedRow(stretch.last.number);
-}
-
-/** Says that the commits through this number are in the tree. */
-export function appliedRow(number: bigint): RowChange {
-  return { key: appliedKey, value: sealNumber(appliedKey, number) };
+  yield { key: appliedKey, value: sealNumber(appliedKey, stretch.last.number) };
 }
 
 /** Cuts the bytes of a log into its regions. */
@@ -64,12 +64,11 @@ export function readWal(db: LmdbDatabase, directory: string): readonly WalStretc
     const last = stretches.at(-1)?.last ?? { number: applied, checksum: undefined };
     if (hasGap && read < maxReads) continue;
     for (const note of notes) compareWithSeal(note, last, "log");
-    if (!hasGap) return stretches;
-    throw new CoordinationError(
-      "STORE_CORRUPT",
-      `the store's write-ahead log is damaged, or of a newer file: what follows commit ${last.number} is missing; ` +
-        `if an older file was put there on purpose, remove ${walFileName} beside it`,
-    );
+    if (hasGap) throw unfit(`what follows commit ${last.number} is missing`);
+    const transaction = lastTransactionIn(db);
+    const newest = stretches.at(-1)?.last.transaction ?? 0n;
+    if (newest > transaction) throw unfit(`it follows transaction ${newest} of the file, whose last is ${transaction}`);
+    return stretches;
   }
 }
 
@@ -77,6 +76,19 @@ export function readWal(db: LmdbDatabase, directory: string): readonly WalStretc
 export function appliedIn(db: LmdbDatabase): bigint {
   const value = db.getBinary(appliedKey);
   return value === undefined ? 0n : unseal(appliedKey, value).readBigUInt64BE();
+}
+
+function lastTransactionIn(db: LmdbDatabase): bigint {
+  const { lastTxnId } = db.getStats() as { readonly lastTxnId: number };
+  return BigInt(lastTxnId);
+}
+
+function unfit(why: string): CoordinationError {
+  return new CoordinationError(
+    "STORE_CORRUPT",
+    `the store's write-ahead log is damaged, or of a newer file: ${why}; ` +
+      `if an older file was put there on purpose, remove ${walFileName} beside it`,
+  );
 }
 
 function readRegions(path: string): readonly Buffer[] {
@@ -96,7 +108,7 @@ function stretchesAfter(applied: bigint, regions: readonly Buffer[], salt: numbe
     return { bytes, records: readWalRecords(bytes, salt).filter(({ number }) => number > applied) };
   });
   runs.sort((a, b) => Number((a.records[0]?.number ?? 0n) - (b.records[0]?.number ?? 0n)));
-  const stretches: WalStretch[] = [];
+  const stretches: ReadStretch[] = [];
   let next = applied + 1n;
   for (const { bytes, records } of runs) {
     const [first] = records;

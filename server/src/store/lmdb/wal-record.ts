@@ -5,13 +5,13 @@ import type { RowChange } from "./lmdb-writer.js";
 /*
  * One commit in the write-ahead log, whole or not there at all:
  *
- *   CRC-32 of the rest (u32), bytes of its rows (u32), its number (u64); for each row: bytes of the key (u16), bytes of the
- *   value (u32, all ones where the row is removed), the key, the value
+ *   CRC-32 of the rest (u32), bytes of its rows (u32), its number (u64), the tree's last transaction before it (u64); for each
+ *   row: bytes of the key (u16), bytes of the value (u32, all ones where the row is removed), the key, the value
  *
  * The checksum begins with a number that belongs to the store, so that another store's records are none.
  */
 
-const headBytes = 16;
+const headBytes = 24;
 const rowHeadBytes = 6;
 const removed = 0xffff_ffff;
 
@@ -19,6 +19,8 @@ const removed = 0xffff_ffff;
 export interface WalRecord {
   /** Counts the commits in the log, from 1. */
   readonly number: bigint;
+  /** The last transaction of the tree that it follows. */
+  readonly transaction: bigint;
   readonly checksum: number;
   /** Where it begins and ends in its bytes. */
   readonly start: number;
@@ -32,16 +34,14 @@ export function walRecordBytes(changes: readonly RowChange[]): number {
   return bytes;
 }
 
+/** What a record is made of. */
+export interface WalCommit extends Pick<WalRecord, "start" | "number" | "transaction"> {
+  readonly salt: number;
+  readonly changes: readonly RowChange[];
+}
+
 /** Writes a commit into bytes from a place on, which has room for it. */
-export function writeWalRecord(
-  bytes: Buffer,
-  {
-    start,
-    number,
-    salt,
-    changes,
-  }: Pick<WalRecord, "start" | "number"> & { salt: number; changes: readonly RowChange[] },
-): WalRecord {
+export function writeWalRecord(bytes: Buffer, { start, number, transaction, salt, changes }: WalCommit): WalRecord {
   let at = start + headBytes;
   for (const { key, value } of changes) {
     bytes.writeUInt16LE(key.byteLength, at);
@@ -55,9 +55,10 @@ export function writeWalRecord(
   }
   bytes.writeUInt32LE(at - start - headBytes, start + 4);
   bytes.writeBigUInt64LE(number, start + 8);
+  bytes.writeBigUInt64LE(transaction, start + 16);
   const checksum = crc32(bytes.subarray(start + 4, at), salt);
   bytes.writeUInt32LE(checksum, start);
-  return { number, checksum, start, end: at };
+  return { number, transaction, checksum, start, end: at };
 }
 
 /** The records that follow each other from the beginning of bytes on; the first that is torn, damaged or older ends them. */
@@ -71,7 +72,7 @@ export function readWalRecords(bytes: Buffer, salt: number): readonly WalRecord[
     const number = bytes.readBigUInt64LE(start + 8);
     const last = records.at(-1);
     if (last !== undefined && number !== last.number + 1n) break;
-    records.push({ number, checksum, start, end });
+    records.push({ number, transaction: bytes.readBigUInt64LE(start + 16), checksum, start, end });
     start = end;
   }
   return records;

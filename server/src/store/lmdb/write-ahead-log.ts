@@ -65,10 +65,13 @@ export class WriteAheadLog {
     return this.#end + walRecordBytes(changes) <= regionBytes;
   }
 
-  /** Writes a commit behind the others; it is not durable yet. Throws CommitFailedError. */
-  append(changes: readonly RowChange[]): void {
+  /**
+   * Writes a commit behind the others; it is not durable yet. `transaction` is the last one of the tree. Throws
+   * CommitFailedError.
+   */
+  append(changes: readonly RowChange[], transaction: bigint): void {
     const region = this.#regions[this.#current];
-    const of = { start: this.#end, number: this.#last.number + 1n, salt: this.#salt, changes };
+    const of = { start: this.#end, number: this.#last.number + 1n, transaction, salt: this.#salt, changes };
     const record = writeWalRecord(region, of);
     const length = record.end - record.start;
     const place = this.#current * regionBytes + record.start;
@@ -80,12 +83,6 @@ export class WriteAheadLog {
     }
     this.#end = record.end;
     this.#last = record;
-  }
-
-  /** Gives the next number to a commit that goes into the tree, so that what follows it here follows nothing else. */
-  skip(): bigint {
-    this.#last = { number: this.#last.number + 1n, checksum: undefined };
-    return this.#last.number;
   }
 
   /** Makes what was appended durable, while everything else waits. Throws CommitFailedError. */

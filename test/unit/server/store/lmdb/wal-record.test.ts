@@ -18,10 +18,10 @@ const commits = fc.array(changes, { minLength: 1, maxLength: 5 });
 
 /** Commits with the numbers 5, 6, ... one behind the other, and room behind them. */
 function written(of: readonly (readonly RowChange[])[]) {
-  const bytes = Buffer.alloc(of.reduce((sum, each) => sum + walRecordBytes(each), 40));
+  const bytes = Buffer.alloc(of.reduce((sum, each) => sum + walRecordBytes(each), 50));
   let start = 0;
   const records = of.map((each, index) => {
-    const record = writeWalRecord(bytes, { start, number: BigInt(5 + index), salt, changes: each });
+    const record = writeWalRecord(bytes, { start, number: BigInt(5 + index), transaction: 3n, salt, changes: each });
     start = record.end;
     return record;
   });
@@ -74,7 +74,7 @@ describe("the records of the write-ahead log", () => {
   test("end where an older one follows, that the region held before", () => {
     const change = [{ key: Buffer.from("a"), value: Buffer.from("1") }];
     const { bytes, records } = written([change, change, change]);
-    writeWalRecord(bytes, { start: 0, number: 8n, salt, changes: change });
+    writeWalRecord(bytes, { start: 0, number: 8n, transaction: 3n, salt, changes: change });
     expect(records).toHaveLength(3);
     expect(readWalRecords(bytes, salt).map(({ number }) => number)).toEqual([8n]);
   });
