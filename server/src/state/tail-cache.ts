@@ -1,3 +1,4 @@
+import { firstIndexNot } from "../model/first-index.js";
 import type { LogEntry } from "../model/log-entry.js";
 import { ReadDepth } from "./read-depth.js";
 import type { TailBudget } from "./tail-budget.js";
@@ -134,14 +135,7 @@ export class TailCache {
   }
 
   #indexAfter(sequence: bigint): number {
-    let low = this.#first;
-    let high = this.#entries.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const entry = this.#entries[middle];
-      if (entry !== undefined && entry.sequence <= sequence) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    const entries = this.#entries;
+    return firstIndexNot(entries.length, (index) => (entries[index]?.sequence ?? sequence) <= sequence, this.#first);
   }
 }

@@ -1,3 +1,4 @@
+import { firstIndexNot } from "../../model/first-index.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import type { TimelineCause, TimelineSignal, TimelineWait } from "./timeline.js";
 
@@ -65,14 +66,7 @@ export function criticalPathOf(
 
 /** The signal with a sequence, of signals in order. */
 export function signalAt(signals: readonly TimelineSignal[], sequence: bigint): TimelineSignal | undefined {
-  let low = 0;
-  let high = signals.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((signals[middle]?.sequence ?? sequence) < sequence) low = middle + 1;
-    else high = middle;
-  }
-  const found = signals[low];
+  const found = signals[firstIndexNot(signals.length, (index) => (signals[index]?.sequence ?? sequence) < sequence)];
   return found?.sequence === sequence ? found : undefined;
 }
 

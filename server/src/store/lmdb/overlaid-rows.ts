@@ -1,3 +1,4 @@
+import { firstIndexNot } from "../../model/first-index.js";
 import { textOfKey } from "./lmdb-records.js";
 import type { RowChange } from "./lmdb-writer.js";
 import type { LmdbDatabase } from "./open-lmdb.js";
@@ -47,8 +48,7 @@ export class OverlaidRows implements RowSource {
   /** Where the first change is whose key is not before this one. */
   #placeOf(key: Uint8Array | undefined): number {
     if (key === undefined) return 0;
-    const place = this.#sorted.findIndex((change) => Buffer.compare(change.key, key) >= 0);
-    return place === -1 ? this.#sorted.length : place;
+    return firstIndexNot(this.#sorted.length, (index) => this.#compare(index, key) < 0);
   }
 
   #compare(place: number, key: Uint8Array): number {

@@ -1,3 +1,4 @@
+import { firstIndexNot } from "../../model/first-index.js";
 import type { StoredHeader } from "./header-row.js";
 import { isHeaderKey, ordinalFromKey, sequenceFromLogKey, space, textOfKey } from "./lmdb-records.js";
 import type { RowChange } from "./lmdb-writer.js";
@@ -97,11 +98,5 @@ export class PendingRows {
 }
 
 function rowsFrom(rows: readonly LogRow[], sequence: bigint): LogRow[] {
-  let low = 0;
-  for (let high = rows.length; low < high; ) {
-    const middle = (low + high) >>> 1;
-    if ((rows[middle]?.lastSequence ?? sequence) < sequence) low = middle + 1;
-    else high = middle;
-  }
-  return rows.slice(low);
+  return rows.slice(firstIndexNot(rows.length, (index) => (rows[index]?.lastSequence ?? sequence) < sequence));
 }

@@ -1,4 +1,5 @@
 import { laterOf } from "../../model/cursor.js";
+import { firstIndexNot } from "../../model/first-index.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import { LogPage } from "../log-page.js";
 import type { LogRange } from "../signal-store.js";
@@ -86,14 +87,6 @@ export class PackedLog {
 
   /** The index of the first page that holds something after a sequence. */
   #pageAfter(sequence: bigint): number {
-    let low = 0;
-    let high = this.#pages.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const page = this.#pages[middle];
-      if (page !== undefined && page.lastSequence <= sequence) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstIndexNot(this.#pages.length, (index) => (this.#pages[index]?.lastSequence ?? sequence) <= sequence);
   }
 }

@@ -1,3 +1,4 @@
+import { firstIndexNot } from "../../model/first-index.js";
 import { compareKeys } from "./compare-keys.js";
 
 /*
@@ -74,12 +75,5 @@ export class RecordTable {
 
 /** The index of the first key that does not sort before one. */
 function firstFrom(order: readonly string[], key: string): number {
-  let low = 0;
-  let high = order.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareKeys(order[middle] ?? "", key) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return firstIndexNot(order.length, (index) => compareKeys(order[index] ?? "", key) < 0);
 }
