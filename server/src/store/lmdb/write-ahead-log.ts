@@ -141,6 +141,8 @@ interface OpenWal {
 function takeSpace(descriptor: number): void {
   const { size } = fstatSync(descriptor);
   if (size >= 2 * regionBytes) return;
-  writeSync(descriptor, Buffer.alloc(2 * regionBytes - size), 0, undefined, size);
+  const zeros = Buffer.alloc(2 * regionBytes - size);
+  // A disk that becomes full takes a part first, and refuses the rest.
+  for (let at = 0; at < zeros.length; ) at += writeSync(descriptor, zeros, at, undefined, size + at);
   fsyncSync(descriptor);
 }
