@@ -7,8 +7,8 @@ import type { LmdbDatabase } from "./open-lmdb.js";
 /*
  * Commits, and what became of them. When a commit fails, lmdb-js rejects its promise without the cause, prints a stack, and
  * where the transaction could not even begin never settles the promise. The status is known in one place only, the call-back
- * of the native writer: that is where it is taken from. And
- * after each commit the file is asked whether it is there.
+ * of the native writer: that is where it is taken from. And after each
+ * commit the file is asked whether it is there.
  */
 
 /** A row that is set, or removed where it has no value. */

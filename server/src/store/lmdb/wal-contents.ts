@@ -53,14 +53,15 @@ export function regionsOf(bytes: Buffer): readonly [Buffer, Buffer] {
  * server that runs. Throws STORE_CORRUPT where something is missing or damaged that was acknowledged.
  */
 export function readWal(db: LmdbDatabase, directory: string): readonly WalStretch[] {
-  const salt = saltOf(db);
   for (let read = 1; ; read++) {
     // In this order: what the note tells of is in the log, or in the tree.
     const notes = readSeal(directory, "log");
     const regions = readRegions(join(directory, walFileName));
+    // A store of layout 2 has neither, nor what its records would be told by.
+    if (notes.length === 0 && regions.length === 0) return [];
     db.resetReadTxn();
     const applied = appliedIn(db);
-    const { stretches, hasGap } = stretchesAfter(applied, regions, salt);
+    const { stretches, hasGap } = stretchesAfter(applied, regions, saltOf(db));
     const last = stretches.at(-1)?.last ?? { number: applied, checksum: undefined };
     if (hasGap && read < maxReads) continue;
     for (const note of notes) compareWithSeal(note, last, "log");

@@ -1,9 +1,12 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { schemaKey, seedKey } from "../../../../../server/src/store/lmdb/commit-rows.js";
+import { createLmdb } from "../../../../../server/src/store/lmdb/create-lmdb.js";
 import { lmdbMaintenance } from "../../../../../server/src/store/lmdb/lmdb-maintenance.js";
+import { sealOrdinal } from "../../../../../server/src/store/lmdb/lmdb-records.js";
 import { openLmdbStore } from "../../../../../server/src/store/lmdb/lmdb-signal-store.js";
-import { dataFileName } from "../../../../../server/src/store/lmdb/open-lmdb.js";
+import { dataFileName, openLmdb } from "../../../../../server/src/store/lmdb/open-lmdb.js";
 import { walFileName } from "../../../../../server/src/store/lmdb/wal-contents.js";
 import type { SignalStore } from "../../../../../server/src/store/signal-store.js";
 import { copyAsKilled } from "../../../../support/copy-as-killed.js";
@@ -73,6 +76,17 @@ describe("the maintenance of an LMDB store with commits in its log", () => {
     const again = await openLmdbStore({ directory: killed });
     expect((await again.load("c"))?.header.epoch).toBe(after?.epoch);
     await again.close();
+  });
+
+  test("copies a store of layout 2, which has no log and no seed", async () => {
+    mkdirSync(at("older"));
+    await createLmdb(at("older"));
+    const db = openLmdb(join(at("older"), dataFileName));
+    await db.remove(seedKey);
+    await db.put(schemaKey, sealOrdinal(schemaKey, 2));
+    await db.close();
+    await lmdbMaintenance(at("older")).backup(at("backup"));
+    expect(await lmdbMaintenance(at("restored")).restore(at("backup"))).toBe(0);
   });
 
   test("names what is damaged in the log, and copies nothing of it", async () => {
