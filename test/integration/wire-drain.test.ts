@@ -7,6 +7,7 @@ import { Health } from "@coordination-signals/proto/grpc/health/v1/health";
 import { describe, expect, test } from "@jest/globals";
 import { deferred } from "../support/deferred.js";
 import { openTestPort } from "../support/open-test-port.js";
+import { findOwnPort } from "../support/own-port.js";
 import { data, envelope, openingWithEndlessWindow, postHeaders, rawConnect } from "../support/raw-http2.js";
 
 const subscribe = "/coordination.v1.SignalService/Subscribe";
@@ -79,7 +80,7 @@ describe("draining a port", () => {
   });
 
   test("closes connections that are idle or silent at once, and takes no more", async () => {
-    await using server = await openTestPort();
+    await using server = await openTestPort({ port: await findOwnPort() });
     await using idle = await rawConnect(server.port.address.port);
     idle.socket.write("GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n");
     await once(idle.socket, "data");

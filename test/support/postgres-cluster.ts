@@ -2,11 +2,11 @@
 import { execFileSync } from "node:child_process";
 import { access, chown, constants, cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Client } from "pg";
 import { eventually } from "./eventually.js";
+import { findOwnPort } from "./own-port.js";
 import { type SpawnedProcess, type SpawnOptions, spawnProcess } from "./spawned-process.js";
 
 type Owner = SpawnOptions["owner"];
@@ -50,7 +50,7 @@ export async function startPostgresCluster(options: PostgresOptions = {}): Promi
     if (owner !== undefined) await chown(directory, owner.uid, owner.gid);
     const data = join(directory, "data");
     await initialize(programs, data, owner);
-    const port = await freePort();
+    const port = await findOwnPort();
     const own = [...settings, ...(await certify(directory, owner, options.certificate)), ...(options.settings ?? [])];
     const cluster = new RunningCluster({ directory, data, programs, owner, port, settings: own });
     await cluster.start();
@@ -194,15 +194,4 @@ async function canRun(program: string, owner: Owner): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
 }

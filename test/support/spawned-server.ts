@@ -1,5 +1,6 @@
-/** The built server as its users run it: through its bin, in a process of its own, on a free port. */
+/** The built server as its users run it: through its bin, in a process of its own, on a port of its own. */
 import { fileURLToPath } from "node:url";
+import { findOwnPort } from "./own-port.js";
 import { type ExitInfo, spawnProcess } from "./spawned-process.js";
 
 const SERVER_BIN = fileURLToPath(new URL("../../server/bin/coordination-server.js", import.meta.url));
@@ -26,14 +27,15 @@ export interface SpawnedServer extends AsyncDisposable {
 /**
  * Starts the built server and waits until it listens.
  *
- * @param args added to `--port 0 --store memory:`; a flag given again wins
+ * @param args added to `--store memory:` and a port that stays free when the server ends; a flag given again wins
  * @param env added to the tests' environment; `undefined` removes a variable
  */
 export async function spawnServer(
   args: readonly string[] = [],
   env: Readonly<Record<string, string | undefined>> = {},
 ): Promise<SpawnedServer> {
-  const child = await spawnProcess({ args: [SERVER_BIN, "--port", "0", "--store", "memory:", ...args], env });
+  const network = ["--port", String(await findOwnPort())];
+  const child = await spawnProcess({ args: [SERVER_BIN, ...network, "--store", "memory:", ...args], env });
   try {
     const [, url = "", port = ""] = await child.waitForOutput(LISTENING);
     return {

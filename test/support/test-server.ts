@@ -1,9 +1,10 @@
-/** The server in the tests' own process: everything of it, on a free port, with a log that is kept. */
+/** The server in the tests' own process: everything of it, on a port of its own, with a log that is kept. */
 import { parseCommandLine } from "../../server/src/config.js";
 import { createLogger } from "../../server/src/logger.js";
 import { startServer } from "../../server/src/server.js";
 import type { SignalStore } from "../../server/src/store/signal-store.js";
 import { eventually } from "./eventually.js";
+import { findOwnPort } from "./own-port.js";
 import { openResources } from "./scrape-metrics.js";
 
 /** A line of the log. */
@@ -27,7 +28,7 @@ export interface TestServer extends AsyncDisposable {
 
 /** Starts a server with a memory store, or the one given; flags given here come after that and win. */
 export async function startTestServer(flags: readonly string[] = [], store?: SignalStore): Promise<TestServer> {
-  const args = ["--port", "0", "--store", "memory:", "--shutdown-grace", "1s", ...flags];
+  const args = ["--port", String(await findOwnPort()), "--store", "memory:", "--shutdown-grace", "1s", ...flags];
   const commandLine = parseCommandLine({ args, env: {}, version: "0.0.0-test" });
   if (commandLine.kind !== "serve") throw new Error(`not a command line that serves: ${args.join(" ")}`);
   const log: LogLine[] = [];

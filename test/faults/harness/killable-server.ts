@@ -1,6 +1,5 @@
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { findOwnPort } from "../../support/own-port.js";
 import type { SpawnedProcess } from "../../support/spawned-process.js";
 import { spawnFaultProcess } from "./fault-process.js";
 import type { FaultServers } from "./fault-servers.js";
@@ -18,11 +17,6 @@ export function plantedServer(name: string): ServerEntry {
   const entry = fileURLToPath(new URL("../planted/planted-server.ts", import.meta.url));
   return ["--import", import.meta.resolve("tsx"), entry, name];
 }
-
-// From below the ports that the system gives to clients, so that none of those takes it while the server is away.
-const firstPort = 20_000;
-const lastPort = 32_000;
-const maxPortAttempts = 100;
 
 /** A server on one port that is killed and started again, as often as one likes. */
 export class KillableServer implements FaultServers, AsyncDisposable {
@@ -44,7 +38,7 @@ export class KillableServer implements FaultServers, AsyncDisposable {
 
   /** Starts a server on a free port and waits until it listens. */
   static async start(entry: ServerEntry, args: readonly string[]): Promise<KillableServer> {
-    const server = new KillableServer(await freePort(), entry, args);
+    const server = new KillableServer(await findOwnPort(), entry, args);
     await server.whenUp();
     return server;
   }
@@ -107,21 +101,4 @@ export class KillableServer implements FaultServers, AsyncDisposable {
     if (this.#process !== process || this.#isEnded) return;
     this.#failure = `the server ended by itself: ${how}\n${process.stderr().slice(-2_000)}`;
   }
-}
-
-async function freePort(): Promise<number> {
-  for (let attempt = 0; attempt < maxPortAttempts; attempt++) {
-    const port = firstPort + Math.floor(Math.random() * (lastPort - firstPort));
-    const probe = createServer();
-    try {
-      probe.listen(port, "127.0.0.1");
-      await once(probe, "listening");
-      return port;
-    } catch {
-      // Taken: another one is tried.
-    } finally {
-      probe.close();
-    }
-  }
-  throw new Error(`no free port from ${firstPort} to ${lastPort} in ${maxPortAttempts} attempts`);
 }

@@ -8,6 +8,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { AgentRegistryService } from "@coordination-signals/proto/coordination/v1/agent_registry_service";
 import { CoordinationService } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import { SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
+import { findOwnPort } from "../../../support/own-port.js";
 
 // The adapter prints what it cannot write to a client that has left, which these tests' clients do.
 const print = console.error;
@@ -43,7 +44,7 @@ export interface ScriptedServer extends AsyncDisposable {
 
 /** Where and how to listen. */
 export interface ListenOptions {
-  /** Default: a free one. */
+  /** Default: one that stays free when the server stops. */
   readonly port?: number;
   /** HTTP/1.1, as for `fetch`; default HTTP/2 without TLS. */
   readonly http1?: boolean;
@@ -68,7 +69,7 @@ export async function startScriptedServer(script: Script, options: ListenOptions
       if (sockets.size === 0) for (const wake of waiting.splice(0)) wake();
     });
   });
-  server.listen(options.port ?? 0, "127.0.0.1");
+  server.listen(options.port ?? (await findOwnPort()), "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const cut = () => {
