@@ -40,7 +40,6 @@ const systemsOf: Readonly<Partial<Record<ModeName, readonly SystemName[]>>> = {
   idle10k: ["coordination", "coordination-memory", "http2"],
   growth100k: ["coordination", "coordination-memory", "coordination-postgres"],
   many1000: ["coordination", "coordination-memory", "coordination-postgres"],
-  waits1000: ["coordination", "coordination-memory", "coordination-postgres"],
   store: ["coordination", "coordination-postgres"],
   recovery: ["coordination"],
   targets: ["coordination", "coordination-memory", "coordination-postgres"],

@@ -2,6 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import { type CoordinationSession, createCoordinationClient } from "@coordination-signals/client";
 import { within } from "../load/deadline.js";
 import { pace } from "../load/pacer.js";
+import { ReaderGroup } from "../load/reader-group.js";
 import { percentile } from "../load/statistics.js";
 import type { BenchMode, Measurement, ModeContext } from "./bench-mode.js";
 
@@ -20,7 +21,7 @@ const lookIntervalMs = 50;
 /** Agents that wait, each for something else. */
 export const waitsMode: BenchMode = {
   title: `${openWaits} open waits, wake-up p99, ms`,
-  description: `${openWaits} agents on ${connections} connections wait in one coordination, each for a dependency of its own; ${resolutionsPerSecond} a second are resolved, and their agents wait again: from the call that resolves to the answer of the wait, the store's commit included, and how long a wait takes to begin beside all others`,
+  description: `${openWaits} agents on ${connections} connections wait in one coordination, each for a dependency of its own; ${resolutionsPerSecond} a second are resolved, and their agents wait again: from the call that resolves to the answer of the wait, the store's commit included, and how long a wait takes to begin beside all others. Systems without waits show what the machine allows: a message at the same pace to one reader, who has it where the others are woken`,
   figures: {
     wakeP99Ms: { label: "resolved to woken, p99", unit: "ms", better: "lower", decimals: 2 },
     wakeP50Ms: { label: "resolved to woken, p50", unit: "ms", better: "lower", decimals: 3 },
@@ -28,8 +29,39 @@ export const waitsMode: BenchMode = {
     sendP50Ms: { label: "the send alone, p50", unit: "ms", better: "lower", decimals: 3 },
     openAllMs: { label: `to begin ${openWaits} waits`, unit: "ms", better: "lower", decimals: 0 },
   },
-  run: measureWaits,
+  run: (context) => (context.system.group === "coordination" ? measureWaits(context) : measureMessages(context)),
 };
+
+async function measureMessages({ system, startServer }: ModeContext): Promise<Measurement> {
+  await using server = await startServer();
+  await using client = system.connect(server.url);
+  const sentAt: number[] = [];
+  const wakes: number[] = [];
+  const sends: number[] = [];
+  const onMessage = (number: number) => {
+    wakes[number - 1] = performance.now() - (sentAt[number - 1] ?? 0);
+  };
+  await using readers = await ReaderGroup.open(system, client, { channel, from: "latest", count: 1, onMessage });
+  await using sender = await client.openSender(channel, "sender-0");
+  const sendSome = async (count: number, perSecond: number) => {
+    const first = sentAt.length;
+    const work: Promise<void>[] = [];
+    const send = async (index: number) => {
+      sentAt[index] = performance.now();
+      await sender.send(index + 1);
+      sends[index] = performance.now() - (sentAt[index] ?? 0);
+    };
+    await pace({ count, perSecond, call: (index) => work.push(send(first + index)) });
+    await Promise.all(work);
+    await readers.reached(first + count);
+  };
+  await sendSome(warmUps, warmUpsPerSecond);
+  await sendSome(resolutions, resolutionsPerSecond);
+  return {
+    values: wakeFigures(wakes.slice(warmUps), sends.slice(warmUps)),
+    checkedDeliveries: readers.assertComplete(warmUps + resolutions),
+  };
+}
 
 async function measureWaits({ startServer }: ModeContext): Promise<Measurement> {
   await using server = await startServer();
@@ -51,17 +83,18 @@ async function measureWaits({ startServer }: ModeContext): Promise<Measurement> 
   const { wakes, sends } = await resolveSome(resolver, waiters, paced);
   await Promise.all(clients.map((each) => each.close()));
   return {
-    values: {
-      wakeP99Ms: percentile(wakes, 0.99),
-      wakeP50Ms: percentile(wakes, 0.5),
-      afterSendP99Ms: percentile(
-        wakes.map((wakeMs, index) => wakeMs - (sends[index] ?? 0)),
-        0.99,
-      ),
-      sendP50Ms: percentile(sends, 0.5),
-      openAllMs,
-    },
+    values: { ...wakeFigures(wakes, sends), openAllMs },
     checkedDeliveries: warmUps + wakes.length,
+  };
+}
+
+function wakeFigures(wakes: readonly number[], sends: readonly number[]) {
+  const afterSends = wakes.map((wakeMs, index) => wakeMs - (sends[index] ?? 0));
+  return {
+    wakeP99Ms: percentile(wakes, 0.99),
+    wakeP50Ms: percentile(wakes, 0.5),
+    afterSendP99Ms: percentile(afterSends, 0.99),
+    sendP50Ms: percentile(sends, 0.5),
   };
 }
 
