@@ -5,13 +5,7 @@ import { CoordinationReports } from "./coordination/coordination-reports.js";
 import { type ExistingSession, existingSession } from "./coordination/existing-session.js";
 import { HistoryTrimmer } from "./coordination/history-trimmer.js";
 import { RegisteredAgents } from "./coordination/registered-agents.js";
-import {
-  checkRollback,
-  derivedStateAt,
-  type RollbackRequest,
-  type RollbackResult,
-  rollbackOperation,
-} from "./coordination/rollback.js";
+import { type RollbackRequest, type RollbackResult, rollBackCoordination } from "./coordination/rollback.js";
 import type { SendOrder } from "./coordination/send-order.js";
 import { type BegunSends, SignalAppender } from "./coordination/signal-appender.js";
 import { expiredSnapshots, type SnapshotMaker, snapshotOperation } from "./coordination/snapshots.js";
@@ -39,7 +33,6 @@ import { Subscriptions } from "./delivery/subscriptions.js";
 import type { TailItem } from "./delivery/tail-item.js";
 import type { MetricsCollector } from "./metrics/metrics-collector.js";
 import type { Clock } from "./model/clock.js";
-import { CoordinationError } from "./model/coordination-error.js";
 import type { FilterExpressionCompiler } from "./model/filter-expression.js";
 import type { LogEntry } from "./model/log-entry.js";
 import type { PreparedSignal } from "./model/prepared-signal.js";
@@ -316,30 +309,9 @@ export class SignalCoordinator {
    */
   async rollBack(coordinationId: string, request: RollbackRequest): Promise<RollbackResult> {
     this.#checkTakesChanges();
-    return this.#directory.with(coordinationId, (session) =>
-      this.#trimmer.holding(session, () => this.#rollBackUntrimmed(coordinationId, request)),
-    );
-  }
-
-  async #rollBackUntrimmed(coordinationId: string, request: RollbackRequest): Promise<RollbackResult> {
-    for (let attempt = 0; attempt < maxRollbackAttempts; attempt++) {
-      const seen = await this.#directory.withCurrent(coordinationId, (session) => existingSession(session).header);
-      checkRollback(seen, request.toSequence);
-      const state = await derivedStateAt(
-        { store: this.#options.store, reader: this.#reader },
-        seen,
-        request.toSequence,
-      );
-      const result = await this.#directory.execute(coordinationId, rollbackOperation(seen, state, request));
-      if (result !== undefined) return result;
-    }
-    throw new CoordinationError(
-      "STORE_UNAVAILABLE",
-      "the history was changed by others while it was rolled back: try again",
-      {
-        retryDelayMs: 100,
-      },
-    );
+    const { store } = this.#options;
+    const parts = { store, reader: this.#reader, directory: this.#directory, trimmer: this.#trimmer };
+    return rollBackCoordination(parts, coordinationId, request);
   }
 
   /** Keeps a coordination's state as it is now. Throws COORDINATION_NOT_FOUND. */
@@ -466,9 +438,6 @@ export class SignalCoordinator {
     return record !== undefined && isLiveAgent({ record, activity: draft.activity, nowMs: draft.nowMs });
   }
 }
-
-// The history is trimmed in large steps, so that it hardly ever is between a look and the rollback after it.
-const maxRollbackAttempts = 5;
 
 function onceOnly(run: () => void): () => void {
   let isDone = false;

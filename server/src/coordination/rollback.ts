@@ -5,8 +5,11 @@ import type { Draft } from "../state/draft.js";
 import type { LogReader } from "../state/log-reader.js";
 import type { Operation } from "../state/operation.js";
 import { removedRangeAt } from "../state/removed-ranges.js";
+import type { SessionDirectory } from "../state/session-directory.js";
 import type { CoordinationHeader, JournalRecord, SignalStore } from "../store/signal-store.js";
 import { DerivedState, noProgress } from "./derived-state.js";
+import { existingSession } from "./existing-session.js";
+import type { HistoryTrimmer } from "./history-trimmer.js";
 
 /** What to roll back to, and why. */
 export interface RollbackRequest {
@@ -26,13 +29,59 @@ export interface RollbackResult {
 // Rollbacks that cursors from before them can still meet; the header lists them all.
 const maxRemovedRanges = 100;
 const journalPage = 1_000;
+// On a shared store the history is trimmed in large steps, so that it hardly ever is between a look and the rollback after it.
+const maxAttempts = 5;
+
+/** What a rollback is made with. */
+export interface RollbackParts {
+  readonly store: SignalStore;
+  readonly reader: LogReader;
+  readonly directory: SessionDirectory;
+  readonly trimmer: HistoryTrimmer;
+}
+
+/**
+ * Takes the signals after a sequence out of a coordination's log and undoes what they had decided. Throws
+ * COORDINATION_NOT_FOUND, CURSOR_AHEAD, CURSOR_EXPIRED, ROLLED_BACK, TOO_MANY_ROLLBACKS, and STORE_UNAVAILABLE when other
+ * servers on the same store were faster again and again.
+ */
+export function rollBackCoordination(
+  parts: RollbackParts,
+  coordinationId: string,
+  request: RollbackRequest,
+): Promise<RollbackResult> {
+  const { directory, trimmer } = parts;
+  return directory.with(coordinationId, (session) =>
+    trimmer.holding(session, () => rollBackUntrimmed(parts, coordinationId, request)),
+  );
+}
+
+async function rollBackUntrimmed(
+  parts: RollbackParts,
+  coordinationId: string,
+  request: RollbackRequest,
+): Promise<RollbackResult> {
+  const { directory } = parts;
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const seen = await directory.withCurrent(coordinationId, (session) => existingSession(session).header);
+    checkRollback(seen, request.toSequence);
+    const state = await derivedStateAt(parts, seen, request.toSequence);
+    const result = await directory.execute(coordinationId, rollbackOperation(seen, state, request));
+    if (result !== undefined) return result;
+  }
+  throw new CoordinationError(
+    "STORE_UNAVAILABLE",
+    "the history was changed by others while it was rolled back: try again",
+    { retryDelayMs: 100 },
+  );
+}
 
 /**
  * Computes what signals had decided at a sequence: folds the base, where the history begins, and the signals up to there.
  * The log up to a sequence never changes, so this needs no lock; the rollback checks that the base is still the same.
  */
-export async function derivedStateAt(
-  { store, reader }: { readonly store: SignalStore; readonly reader: LogReader },
+async function derivedStateAt(
+  { store, reader }: Pick<RollbackParts, "store" | "reader">,
   header: CoordinationHeader,
   sequence: bigint,
 ): Promise<DerivedState> {
@@ -56,7 +105,7 @@ export async function derivedStateAt(
  * and what was counted stay. Answers undefined when the history was trimmed meanwhile: compute the state again. Throws
  * COORDINATION_NOT_FOUND, CURSOR_AHEAD, CURSOR_EXPIRED, ROLLED_BACK, TOO_MANY_ROLLBACKS.
  */
-export function rollbackOperation(
+function rollbackOperation(
   seen: CoordinationHeader,
   state: DerivedState,
   request: RollbackRequest,
@@ -82,7 +131,7 @@ export function rollbackOperation(
 }
 
 /** Throws what refuses a rollback. */
-export function checkRollback(header: CoordinationHeader, toSequence: bigint): void {
+function checkRollback(header: CoordinationHeader, toSequence: bigint): void {
   const { headSequence, oldestSequence } = header;
   if (toSequence > headSequence) {
     throw new CoordinationError("CURSOR_AHEAD", `to_sequence is ${toSequence}, the head is ${headSequence}`, {
