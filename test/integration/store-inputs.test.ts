@@ -21,7 +21,9 @@ const missingProc = existsSync("/proc/self") ? undefined : "there is no /proc";
 const missingUser = (await canRun()) ? undefined : "another user cannot read the server's files";
 const missingMount = (await canMount()) ? undefined : "a small file system cannot be mounted by this user";
 
-for (const reason of [missingProc, missingUser, missingMount]) {
+const missingShell = process.platform === "win32" ? "there is no shell that limits the size of files" : undefined;
+
+for (const reason of [missingProc, missingUser, missingMount, missingShell]) {
   if (reason !== undefined) console.log(`skipped: ${reason}`);
 }
 
@@ -129,6 +131,25 @@ describe("a store that cannot be used", () => {
       await unmount(at("disk"));
     }
   });
+
+  testUnless(missingShell)(
+    "in which a file gets only a part of its space is refused, and used once there is more",
+    async () => {
+      const server = `exec "${process.execPath}" "${bin}" --port 0 --store "lmdb:${directory.path}"`;
+      // Counted in blocks of 512 or 1,024 bytes: more than the data file begins with, less than its write-ahead log takes.
+      const ended = await runCommand({
+        command: "sh",
+        args: ["-c", `ulimit -f 4000 && ${server}`],
+        env: { NODE_V8_COVERAGE: undefined },
+      });
+      expect(ended).toMatchObject({ code: 1, stdout: "" });
+      expect(ended.stderr).toContain(`cannot use store directory ${directory.path}: EFBIG`);
+      await fill(directory.path);
+      await using second = await spawnServer(["--store", `lmdb:${directory.path}`]);
+      using client = grpc.connect(second.url);
+      expect((await client.signals.getSignalHistory({ coordinationId: "c" })).signals).toHaveLength(1);
+    },
+  );
 
   test("because another process has it is refused with that process' number, until that one is killed", async () => {
     const store = `lmdb:${directory.path}`;
