@@ -95,6 +95,29 @@ describe.each([
     ]);
   });
 
+  test("a rollback leaves an agent that registered again where it began anew, completed before or not", async () => {
+    const completed = { case: "agentCompleted", value: { resultSummary: "done" } } as const;
+    const agentState = async (agentId: string) => {
+      const { agent } = await client.agents.getAgent({ coordinationId, agentId });
+      return agent && AgentState[agent.state];
+    };
+    for (const agentId of ["b", "d"]) {
+      await client.agents.registerAgent({ coordinationId, agentId });
+      await send({ senderAgentId: agentId, event: completed });
+    }
+    await send();
+    for (const agentId of ["b", "d"]) await client.agents.registerAgent({ coordinationId, agentId });
+    await send({ senderAgentId: "d", event: completed });
+    expect([await agentState("b"), await agentState("d")]).toEqual(["READY", "COMPLETED"]);
+    await state.rollbackCoordination({ coordinationId, toSequence: 2n });
+    expect([await agentState("b"), await agentState("d")]).toEqual(["READY", "READY"]);
+    // What completed after it registered is completed again.
+    const { sequence } = await send({ senderAgentId: "b", event: completed });
+    await send();
+    await state.rollbackCoordination({ coordinationId, toSequence: sequence });
+    expect(await agentState("b")).toBe("COMPLETED");
+  });
+
   test("a rollback restores what signals behind the history had decided", async () => {
     await send({ event: resolved("old") });
     await send({ senderAgentId: "b", event: { case: "agentCompleted", value: { resultSummary: "done" } } });

@@ -1,6 +1,6 @@
 import { CoordinationError } from "../model/coordination-error.js";
 import { coordinationNotFound } from "../registry/agent-registry.js";
-import { type AgentRecord, isKnownAgent } from "../state/agent-record.js";
+import { type AgentProgress, type AgentRecord, isKnownAgent } from "../state/agent-record.js";
 import type { Draft } from "../state/draft.js";
 import type { LogReader } from "../state/log-reader.js";
 import type { Operation } from "../state/operation.js";
@@ -188,11 +188,22 @@ function restoreAgent(draft: Draft, record: AgentRecord, state: DerivedState, to
   const restored: AgentRecord = {
     ...record,
     ...noProgress,
-    ...state.progress.get(record.agentId),
+    ...progressSince(record.renewedAfter, state.progress.get(record.agentId)),
     firstSequence: wasSender ? record.firstSequence : undefined,
   };
   if (isKnownAgent(restored)) draft.putAgent(restored);
   else draft.removeAgent(record.agentId);
+}
+
+/** What signals have said of an agent that last registered after a sequence, which is not undone: its milestone was over then. */
+function progressSince(
+  renewedAfter: string | undefined,
+  progress: AgentProgress | undefined,
+): AgentProgress | undefined {
+  if (renewedAfter === undefined || progress === undefined) return progress;
+  // The last of them; a milestone without one was set before sequences were kept, and so before the registration.
+  const milestoneSequence = progress.completion?.sequence ?? progress.initializedSequence ?? "0";
+  return BigInt(milestoneSequence) > BigInt(renewedAfter) ? progress : { ...progress, milestone: "none" };
 }
 
 async function readAllRecords(

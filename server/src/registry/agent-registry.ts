@@ -23,6 +23,7 @@ export function registerAgent(draft: Draft, registration: Registration): AgentRe
     isRegistered: true,
     registerTimeMs: draft.nowMs,
     registeredAfter: known.isRegistered ? known.registeredAfter : String(header.headSequence),
+    renewedAfter: String(header.headSequence),
     lastHeartbeatMs: draft.nowMs,
     progress: "",
     milestone: "none",
@@ -50,9 +51,10 @@ export function deregisterAgent(draft: Draft, agentId: string): void {
   draft.changeHeader({}, { kind: "agentDeregistered", actors: [agentId] });
 }
 
-/** What an agent's own signals have said. */
-function signalledBy({ firstSequence, milestone, initializedSequence, completion }: AgentRecord): Partial<AgentRecord> {
-  return { firstSequence, milestone, initializedSequence, completion };
+/** What an agent's own signals have said, and which of them no longer count. */
+function signalledBy(record: AgentRecord): Partial<AgentRecord> {
+  const { firstSequence, milestone, initializedSequence, completion, renewedAfter } = record;
+  return { firstSequence, milestone, initializedSequence, completion, renewedAfter };
 }
 
 /** The agent's record, or a new one. Throws TOO_MANY_AGENTS for a new one beyond the limit. */

@@ -4,7 +4,7 @@ export interface ProvisionRecord {
   readonly dependencyId: string;
 }
 
-/** The last of the milestones that an agent's own signals set. */
+/** The last of the milestones that an agent's own signals set since it registered. */
 export type AgentMilestone = "none" | "starting" | "initialized" | "completed" | "failed";
 
 /** How an agent's work ended, last time. */
@@ -17,7 +17,7 @@ export interface CompletionRecord {
   readonly error?: string | undefined;
 }
 
-/** What signals of an agent have said of it; registrations change nothing in it. */
+/** What signals of an agent have said of it; a registration takes back the milestone and nothing else. */
 export interface AgentProgress {
   readonly milestone: AgentMilestone;
   /** Its latest AgentInitialized, in decimal; undefined where there was none. */
@@ -41,6 +41,11 @@ export interface AgentRecord extends AgentProgress {
    * before this was kept, and while it is not registered.
    */
   readonly registeredAfter?: string | undefined;
+  /**
+   * The head when it last registered, for the first time or again, in decimal: signals up to there say nothing of its milestone any
+   * more. Undefined where it never did, or did before this was kept.
+   */
+  readonly renewedAfter?: string | undefined;
   readonly lastHeartbeatMs: number;
   readonly lastProgressMs: number;
   /** What the last heartbeat with progress said; empty if none did since it registered. */

@@ -17,6 +17,8 @@ interface ModelEntry extends ModelSignal {
 interface ModelAgent {
   readonly isRegistered: boolean;
   readonly milestone: AgentMilestone;
+  /** The head when it last registered; what its signals up to there said of its milestone is over. */
+  readonly renewedAfter: number;
 }
 
 /** What becomes of a signal: its sequence, or the reason why it is refused. */
@@ -53,9 +55,10 @@ export class CoordinationModel {
     this.head += 1;
     this.log = [...this.log, { ...signal, sequence: this.head }];
     const name = agentName(signal.subject);
-    const agent = this.agents.get(name) ?? { isRegistered: false, milestone: "none" };
+    const agent = this.agents.get(name) ?? { isRegistered: false, milestone: "none", renewedAfter: 0 };
     const milestone = milestoneOf(signal.event) ?? agent.milestone;
-    this.agents.set(name, { isRegistered: agent.isRegistered || signal.event === "initialize", milestone });
+    const isRegistered = agent.isRegistered || signal.event === "initialize";
+    this.agents.set(name, { ...agent, isRegistered, milestone });
     return this.head;
   }
 
@@ -71,18 +74,19 @@ export class CoordinationModel {
     if (to < this.head && to > 0 && !this.log.some(({ sequence }) => sequence === to)) return "ROLLED_BACK";
     if (to === this.head) return 0;
     this.log = this.log.filter(({ sequence }) => sequence <= to);
-    for (const [name, { isRegistered }] of [...this.agents]) {
+    for (const [name, agent] of [...this.agents]) {
       const sent = this.log.filter(({ subject }) => agentName(subject) === name);
-      const milestone = sent.map(({ event }) => milestoneOf(event)).findLast((each) => each !== undefined) ?? "none";
-      if (!isRegistered && sent.length === 0) this.agents.delete(name);
-      else this.agents.set(name, { isRegistered, milestone });
+      const counting = sent.filter(({ sequence }) => sequence > agent.renewedAfter);
+      const milestone = counting.map(({ event }) => milestoneOf(event)).findLast((each) => each !== undefined) ?? "none";
+      if (!agent.isRegistered && sent.length === 0) this.agents.delete(name);
+      else this.agents.set(name, { ...agent, milestone });
     }
     return this.head - to;
   }
 
   register(name: string): string {
     if (this.isClosed) return "COORDINATION_CLOSED";
-    this.agents.set(name, { isRegistered: true, milestone: "none" });
+    this.agents.set(name, { isRegistered: true, milestone: "none", renewedAfter: this.head });
     return "";
   }
 

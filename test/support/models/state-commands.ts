@@ -226,9 +226,9 @@ async function checkState(
     assert.equal(Number(header.headSequence), known.head);
     assert.equal(Number(header.oldestSequence), known.oldest);
     assert.equal(header.closeTimeMs !== undefined, known.isClosed);
-    const agents = Array.from(session.agents.values(), ({ agentId, isRegistered, milestone }) => [
+    const agents = Array.from(session.agents.values(), ({ agentId, isRegistered, milestone, renewedAfter = "0" }) => [
       agentId,
-      { isRegistered, milestone },
+      { isRegistered, milestone, renewedAfter: Number(renewedAfter) },
     ]);
     assert.deepEqual(Object.fromEntries(agents), Object.fromEntries(known.agents));
     const dependencies = Array.from(session.dependencies.values(), (each) => [
