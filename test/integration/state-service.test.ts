@@ -239,6 +239,19 @@ describe.each([
     expect(ahead).toMatchObject({ reason: "CURSOR_AHEAD", metadata: { head_sequence: "7" } });
   });
 
+  test("a replay of a stretch that ends before it begins is refused", async () => {
+    await fill(4);
+    const replayed = async (parts: object) => {
+      for await (const _ of client.signals.replaySignals({ coordinationId, ...parts })) continue;
+    };
+    expect(await refusalOf(replayed({ afterSequence: 3n, untilSequence: 2n }))).toMatchObject({
+      code: "InvalidArgument",
+      reason: "INVALID_REQUEST",
+      metadata: { field: "until_sequence" },
+    });
+    await replayed({ afterSequence: 3n, untilSequence: 3n });
+  });
+
   test("everything is there after a restart where the store lasts", async () => {
     if (kind === "memory") return;
     for (let i = 0; i < 5; i++) await send({ event: resolved(`d${i}`) });

@@ -204,6 +204,37 @@ describe("GetTimeline", () => {
     expect(durationMs(criticalPathDuration ?? never())).toBe((last ?? 0) - (first ?? 0));
   });
 
+  test("leaves out of the path, and of waits that ended, what was rolled back", async () => {
+    const coordinationId = newCoordinationId();
+    await send(client, coordinationId, "a", initialized);
+    const wait = await openWaitAs(client, coordinationId, { agentId: "a", conditions: [model("X")] });
+    await send(client, coordinationId, "b", resolved("X"));
+    await wait.answer;
+    await client.state.rollbackCoordination({ coordinationId, toSequence: 1n });
+    await send(client, coordinationId, "a", completed);
+    const timeline = await client.coordinations.getTimeline({ coordinationId });
+    expect(timeline.criticalPath.map(({ sequence, link, waitId }) => [sequence, link, waitId])).toEqual([
+      [1n, CriticalLink.START, ""],
+      [3n, CriticalLink.WORK, ""],
+    ]);
+    expect(waitsOf(timeline).get("a")).toMatchObject([
+      { outcome: WaitOutcome.SATISFIED, endSequence: 0n, conditions: [{ sequence: 0n, agentIds: [] }] },
+    ]);
+    expect(timeline.edges).toEqual([]);
+  });
+
+  test("is refused for a part that ends before it begins", async () => {
+    const coordinationId = newCoordinationId();
+    await client.signals.batchSendSignals({ requests: notes(coordinationId, 4) });
+    const part = { coordinationId, afterSequence: 3n };
+    expect(await refusalOf(client.coordinations.getTimeline({ ...part, untilSequence: 2n }))).toMatchObject({
+      code: "InvalidArgument",
+      reason: "INVALID_REQUEST",
+      metadata: { field: "until_sequence" },
+    });
+    for (const untilSequence of [0n, 3n, 4n]) await client.coordinations.getTimeline({ ...part, untilSequence });
+  });
+
   test("lists the last signals and counts the others; tells of a part", async () => {
     const coordinationId = newCoordinationId();
     await client.signals.batchSendSignals({ requests: notes(coordinationId, 20) });

@@ -6,6 +6,7 @@ import {
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { DeliveryOrder as ReadingOrder } from "../delivery/reading-order.js";
 import type { SubscriptionStart } from "../delivery/subscription-start.js";
+import { CoordinationError } from "../model/coordination-error.js";
 import { decodeCursor } from "../model/cursor.js";
 import { defaultPageSize } from "../model/limits.js";
 
@@ -33,6 +34,22 @@ export function deliveryOrder(order: DeliveryOrder): ReadingOrder {
 /** A span in milliseconds, or its default when it is not set. */
 export function spanMs(duration: Duration | undefined, defaultMs: number): number {
   return duration === undefined ? defaultMs : durationMs(duration);
+}
+
+/** Refuses a stretch of the log that ends before it begins; without an end, which is 0, none does. Throws INVALID_REQUEST. */
+export function checkStretch({
+  afterSequence,
+  untilSequence,
+}: {
+  readonly afterSequence: bigint;
+  readonly untilSequence: bigint;
+}): void {
+  if (untilSequence === 0n || untilSequence >= afterSequence) return;
+  throw new CoordinationError(
+    "INVALID_REQUEST",
+    `until_sequence is ${untilSequence}, it must not be below after_sequence, which is ${afterSequence}`,
+    { metadata: { field: "until_sequence" } },
+  );
 }
 
 /** A page size, or the default when it is 0. */

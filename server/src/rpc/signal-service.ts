@@ -21,7 +21,7 @@ import { historyResponse, replayResponse, subscribeResponse, wantsBinary } from 
 import { explainDelivery } from "./explain-delivery.js";
 import { decodePageToken, encodePageToken, listingOf } from "./page-token.js";
 import { getSignalReceipts } from "./receipts-message.js";
-import { pageSizeOf } from "./request-fields.js";
+import { checkStretch, pageSizeOf } from "./request-fields.js";
 import { requestSignal } from "./request-signal.js";
 import { sendSignal } from "./send-signal.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
@@ -97,6 +97,7 @@ async function* replaySignals(
   request: ReplaySignalsRequest,
   context: HandlerContext,
 ): AsyncGenerator<ReplaySignalsResponse> {
+  checkStretch(request);
   const binary = wantsBinary(context);
   const batches = coordinator.replay(
     {

@@ -32,12 +32,14 @@ import {
   maxTimelineItems,
 } from "../model/limits.js";
 import { type AgentView, agentState } from "../registry/agent-state.js";
-import { spanMs } from "./request-fields.js";
+import { checkStretch, spanMs } from "./request-fields.js";
 import { chromeTraceText } from "./timeline-chrome-trace.js";
 import { ganttText } from "./timeline-gantt.js";
 
-/** What a request asks to be told. */
-export function timelineRequestFrom({ afterSequence, untilSequence, minIdle }: GetTimelineRequest): TimelineRequest {
+/** What a request asks to be told. Throws INVALID_REQUEST. */
+export function timelineRequestFrom(request: GetTimelineRequest): TimelineRequest {
+  checkStretch(request);
+  const { afterSequence, untilSequence, minIdle } = request;
   return { afterSequence, untilSequence, leastIdleMs: spanMs(minIdle, defaultIdleMs) };
 }
 

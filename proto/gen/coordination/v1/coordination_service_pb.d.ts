@@ -538,7 +538,7 @@ export declare type GetTimelineRequest = Message<"coordination.v1.GetTimelineReq
   afterSequence: bigint;
 
   /**
-   * Tells of the signals through this one only; 0 means through the head.
+   * Tells of the signals through this one only, which is not below `after_sequence`; 0 means through the head.
    *
    * @generated from field: uint64 until_sequence = 4;
    */

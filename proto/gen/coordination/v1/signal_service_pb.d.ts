@@ -721,7 +721,7 @@ export declare type ReplaySignalsRequest = Message<"coordination.v1.ReplaySignal
   afterSequence: bigint;
 
   /**
-   * Ends with this sequence; 0 means with the head when the replay begins.
+   * Ends with this sequence, which is not below `after_sequence`; 0 means with the head when the replay begins.
    *
    * @generated from field: uint64 until_sequence = 3;
    */

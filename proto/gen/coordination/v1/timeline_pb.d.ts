@@ -69,14 +69,14 @@ export declare type TimelineLane = Message<"coordination.v1.TimelineLane"> & {
   waits: TimelineWait[];
 
   /**
-   * When it neither sent anything nor waited for at least `min_idle`, in order; at most 100, the longest.
+   * When it neither sent anything nor waited by WaitFor, for at least `min_idle`, in order; at most 100, the longest.
    *
    * @generated from field: repeated coordination.v1.IdleGap idle_gaps = 8;
    */
   idleGaps: IdleGap[];
 
   /**
-   * How long it waited, altogether. Waits at the same time count once.
+   * How long it waited by WaitFor, altogether. Waits at the same time count once.
    *
    * @generated from field: google.protobuf.Duration waiting = 9;
    */
@@ -186,7 +186,7 @@ export declare type TimelineWait = Message<"coordination.v1.TimelineWait"> & {
   outcome: WaitOutcome;
 
   /**
-   * The signal that ended it: the last one that was needed, or the one that failed it; 0 when none did.
+   * The signal that ended it: the last one that was needed, or the one that failed it; 0 when none did, or when it was rolled back.
    *
    * @generated from field: uint64 end_sequence = 5;
    */
@@ -241,7 +241,7 @@ export declare type TimelineCondition = Message<"coordination.v1.TimelineConditi
   description: string;
 
   /**
-   * The signal that met it; 0 when none did.
+   * The signal that met it; 0 when none did, or when it was rolled back.
    *
    * @generated from field: uint64 sequence = 2;
    */
@@ -296,7 +296,7 @@ export declare type TimelineEdge = Message<"coordination.v1.TimelineEdge"> & {
   conditionIndex: number;
 
   /**
-   * The signal that met it; 0 when none did.
+   * The signal that met it; 0 when none did, or when it was rolled back.
    *
    * @generated from field: uint64 sequence = 5;
    */
@@ -317,7 +317,8 @@ export declare type TimelineEdge = Message<"coordination.v1.TimelineEdge"> & {
 export declare const TimelineEdgeSchema: GenMessage<TimelineEdge>;
 
 /**
- * A time in which an agent neither sent anything nor waited. It may have worked: only heartbeats would tell.
+ * A time in which an agent neither sent anything nor waited by WaitFor. It may have worked: only heartbeats would tell. It may have
+ * waited for the reply to a request, or for acknowledgements: of that nothing is kept.
  *
  * @generated from message coordination.v1.IdleGap
  */

@@ -14,37 +14,39 @@ interface AgentTrail {
   own: bigint | undefined;
   /** The last signal that was addressed to it by name. */
   addressed: bigint | undefined;
-  /** Signals that ended its waits, in order, and how many of them were passed. */
-  readonly ends: readonly { readonly sequence: bigint; readonly waitId: string }[];
-  passed: number;
+  /** The last signal that ended a wait of its, and the wait. */
+  ended: { readonly sequence: bigint; readonly waitId: string } | undefined;
 }
 
 /** Finds the causes of signals, which have to be asked for in order. */
 export class CauseFinder {
   readonly #trails = new Map<string, AgentTrail>();
-  readonly #endsByAgent: ReadonlyMap<string, AgentTrail["ends"]>;
+  /** Looked up by the signals that come: what a wait's record names can have been rolled back, or be in another part. */
+  readonly #waitsByEnd: ReadonlyMap<bigint, readonly TimelineWait[]>;
   readonly #bySignalId = new Map<string, bigint>();
 
   constructor(waits: readonly TimelineWait[]) {
-    this.#endsByAgent = endsByAgent(waits);
+    this.#waitsByEnd = waitsByEnd(waits);
   }
 
   /** The next signal's cause, and the signal that it replies to. */
   next({ signal, sequence }: LogEntry): Pick<TimelineSignal, "cause" | "replyTo"> {
     const replyTo = signal.correlationId === "" ? undefined : this.#bySignalId.get(signal.correlationId);
     const trail = this.#trailOf(signal.senderAgentId);
-    const cause = causeOf(trail, sequence, replyTo);
+    const cause = causeOf(trail, replyTo);
     this.#bySignalId.set(signal.signalId, sequence);
     trail.own = sequence;
     for (const agentId of signal.recipientAgentIds) this.#trailOf(agentId).addressed = sequence;
+    for (const { agentId, waitId } of this.#waitsByEnd.get(sequence) ?? []) {
+      this.#trailOf(agentId).ended = { sequence, waitId };
+    }
     return { cause, replyTo };
   }
 
   #trailOf(agentId: string): AgentTrail {
     const known = this.#trails.get(agentId);
     if (known !== undefined) return known;
-    const ends = this.#endsByAgent.get(agentId) ?? [];
-    const trail = { own: undefined, addressed: undefined, ends, passed: 0 };
+    const trail = { own: undefined, addressed: undefined, ended: undefined };
     this.#trails.set(agentId, trail);
     return trail;
   }
@@ -73,14 +75,8 @@ export function signalAt(signals: readonly TimelineSignal[], sequence: bigint): 
 /** Of one signal in several roles, the one that says most. */
 const links = ["work", "message", "reply", "wait"] as const satisfies readonly TimelineCause["link"][];
 
-function causeOf(trail: AgentTrail, sequence: bigint, replyTo: bigint | undefined): TimelineCause | undefined {
-  let end = trail.ends[trail.passed];
-  while (end !== undefined && end.sequence < sequence) {
-    trail.passed += 1;
-    end = trail.ends[trail.passed];
-  }
-  const ended = trail.ends[trail.passed - 1];
-  const sequences = { work: trail.own, message: trail.addressed, reply: replyTo, wait: ended?.sequence };
+function causeOf({ own, addressed, ended }: AgentTrail, replyTo: bigint | undefined): TimelineCause | undefined {
+  const sequences = { work: own, message: addressed, reply: replyTo, wait: ended?.sequence };
   let cause: TimelineCause | undefined;
   for (const link of links) {
     const candidate = sequences[link];
@@ -90,14 +86,13 @@ function causeOf(trail: AgentTrail, sequence: bigint, replyTo: bigint | undefine
   return cause;
 }
 
-function endsByAgent(waits: readonly TimelineWait[]): ReadonlyMap<string, AgentTrail["ends"]> {
-  const ends = new Map<string, { sequence: bigint; waitId: string }[]>();
-  for (const { agentId, waitId, endSequence } of waits) {
-    if (endSequence === undefined) continue;
-    const own = ends.get(agentId) ?? [];
-    own.push({ sequence: endSequence, waitId });
-    ends.set(agentId, own);
+function waitsByEnd(waits: readonly TimelineWait[]): ReadonlyMap<bigint, readonly TimelineWait[]> {
+  const bySequence = new Map<bigint, TimelineWait[]>();
+  for (const wait of waits) {
+    if (wait.endSequence === undefined) continue;
+    const ended = bySequence.get(wait.endSequence) ?? [];
+    ended.push(wait);
+    bySequence.set(wait.endSequence, ended);
   }
-  for (const own of ends.values()) own.sort((a, b) => (a.sequence < b.sequence ? -1 : 1));
-  return ends;
+  return bySequence;
 }

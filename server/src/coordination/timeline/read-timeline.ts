@@ -47,13 +47,13 @@ export async function readTimeline(
   }: { readonly session: SessionState; readonly header: CoordinationHeader; readonly world: WaitWorld },
   request: TimelineRequest,
 ): Promise<ReadTimeline> {
-  const { coordinationId, epoch, endedWaits } = header;
+  const { coordinationId, epoch, endedWaits, removedRanges } = header;
   const stored = await store.readJournal({ coordinationId, epoch, kind: "endedWait", limit: maxEndedWaits });
   const range = rangeOf(header, request);
   const providers = new ProviderFinder(world);
   const beginMs = request.afterSequence === 0n ? undefined : await acceptedAfterMs(reader, header, range.from);
   const { waiting, dropped } = session.endedWaits;
-  const waits = timelineWaits({ stored, waiting }, { waits: world.waits, facts: world });
+  const waits = timelineWaits({ stored, waiting, removedRanges }, { waits: world.waits, facts: world });
   const isWhole = range.through >= header.headSequence;
   const builder = new TimelineBuilder({
     waits: waits.filter(({ endTimeMs }) => beginMs === undefined || endTimeMs === undefined || endTimeMs >= beginMs),

@@ -37,8 +37,9 @@ export interface TimelineWait {
   readonly endTimeMs: number | undefined;
   /** Undefined while it is open. */
   readonly outcome: WaitOutcome | undefined;
-  /** The signals that met conditions, by the conditions' places. */
+  /** The signals that met conditions, by the conditions' places; without those that were rolled back. */
   readonly sequences: ReadonlyMap<number, bigint>;
+  /** The signal that ended it; undefined when none did, or it was rolled back. */
   readonly endSequence: bigint | undefined;
 }
 
