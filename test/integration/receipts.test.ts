@@ -90,6 +90,16 @@ describe("receipts and explanations", () => {
     expect(summary(await receiptsOf(client, coordinationId, 3n))).toEqual(["early - 0", "late - 0"]);
   });
 
+  test("take nothing that the sender sends about its signal for a reply", async () => {
+    const coordinationId = newCoordinationId();
+    await register(client, coordinationId, "a", "sender");
+    const { signalId: correlationId } = await client.signals.sendSignal(
+      note(coordinationId, "x", { senderAgentId: "sender" }),
+    );
+    await client.signals.sendSignal(note(coordinationId, "more", { senderAgentId: "sender", correlationId }));
+    expect(summary(await receiptsOf(client, coordinationId, 1n))).toEqual(["a - 0"]);
+  });
+
   test("come in pages", async () => {
     const coordinationId = newCoordinationId();
     await register(client, coordinationId, "a", "b", "c", "d", "e");

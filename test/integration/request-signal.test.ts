@@ -4,7 +4,7 @@ import { SignalType } from "@coordination-signals/proto/coordination/v1/signal";
 import { describe, expect, test } from "@jest/globals";
 import { eventually } from "../support/eventually.js";
 import { refusalOf } from "../support/refusal.js";
-import { newCoordinationId, type SignalInit } from "../support/sample-signals.js";
+import { newCoordinationId, note, type SignalInit } from "../support/sample-signals.js";
 import { serverForAll } from "../support/server-for-all.js";
 import { protocols, type TestClient } from "../support/test-client.js";
 
@@ -132,6 +132,25 @@ describe("RequestSignal", () => {
     await reply(client, coordinationId, asked?.signalId ?? "");
     expect(await first).toMatchObject({ reply: { sequence: 2n } });
     expect(await second).toMatchObject({ reply: { sequence: 2n } });
+  });
+
+  test("is not answered by what its own agent sends about it", async () => {
+    const coordinationId = await newCoordination();
+    const call = ask(coordinationId, { to: ["answerer"] });
+    const [asked] = await untilStored(client, coordinationId, 1);
+    const correlationId = asked?.signalId ?? "";
+    await client.signals.sendSignal(note(coordinationId, "still waiting", { senderAgentId: "asker", correlationId }));
+    await reply(client, coordinationId, correlationId);
+    expect(await call).toMatchObject({ reply: { senderAgentId: "answerer", sequence: 3n } });
+    const { lanes } = await client.coordinations.getTimeline({ coordinationId });
+    const repliedTo = lanes.flatMap(({ signals }) => signals.map((each) => [each.sequence, each.replyToSequence]));
+    expect(new Map(repliedTo as [bigint, bigint][])).toEqual(
+      new Map([
+        [1n, 0n],
+        [2n, 0n],
+        [3n, 1n],
+      ]),
+    );
   });
 
   test("ends when its coordination is closed, and when it is rolled back", async () => {

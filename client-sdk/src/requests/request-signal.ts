@@ -26,7 +26,7 @@ export interface RequestOptions extends SignalOptions {
 export interface RequestResult {
   /** The request as it was stored. */
   readonly request: CoordinationSignal;
-  /** The first signal whose correlationId is the request's signalId. */
+  /** The first signal of another agent whose correlationId is the request's signalId. */
   readonly reply: CoordinationSignal;
 }
 

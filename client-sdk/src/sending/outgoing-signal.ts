@@ -43,7 +43,7 @@ export interface InterAgentMessageInit {
   readonly messageType: string;
   /** The message, for people to read. */
   readonly message?: string | undefined;
-  /** Whether the sender expects a reply: a signal whose correlationId is this signal's id. Default false. */
+  /** Whether the sender expects a reply: a signal of another agent whose correlationId is this signal's id. Default false. */
   readonly requiresResponse?: boolean | undefined;
   /** How long the sender waits for the reply, in milliseconds. */
   readonly responseTimeoutMs?: number | undefined;

@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { FilterExpressionCompiler } from "../model/filter-expression.js";
+import { isReply } from "../model/is-reply.js";
 import { maxReceiptSignals } from "../model/limits.js";
 import type { LogEntry } from "../model/log-entry.js";
 import type { CompiledTransform } from "../model/transform/signal-transform.js";
@@ -100,7 +101,7 @@ async function repliesTo(
   while (position < end && position < (session.header?.headSequence ?? 0n)) {
     const part = await readLogAfter(reader, session, position);
     for (const { signal: reply, sequence: at } of part.entries) {
-      if (reply.correlationId !== signal.signalId || replies.has(reply.senderAgentId)) continue;
+      if (!isReply(reply, signal) || replies.has(reply.senderAgentId)) continue;
       const timeMs = reply.timestamp === undefined ? 0 : timestampMs(reply.timestamp);
       replies.set(reply.senderAgentId, { sequence: at, timeMs });
     }

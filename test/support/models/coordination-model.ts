@@ -77,7 +77,8 @@ export class CoordinationModel {
     for (const [name, agent] of [...this.agents]) {
       const sent = this.log.filter(({ subject }) => agentName(subject) === name);
       const counting = sent.filter(({ sequence }) => sequence > agent.renewedAfter);
-      const milestone = counting.map(({ event }) => milestoneOf(event)).findLast((each) => each !== undefined) ?? "none";
+      const milestone =
+        counting.map(({ event }) => milestoneOf(event)).findLast((each) => each !== undefined) ?? "none";
       if (!agent.isRegistered && sent.length === 0) this.agents.delete(name);
       else this.agents.set(name, { ...agent, milestone });
     }

@@ -58,7 +58,8 @@ export declare type SignalReceipt = Message<"coordination.v1.SignalReceipt"> & {
   repliedTime?: Timestamp | undefined;
 
   /**
-   * The agent's first reply: its first signal after this one whose correlation_id is this one's signal_id; 0 while there is none.
+   * The agent's first reply: its first signal after this one whose correlation_id is this one's signal_id; 0 while there is none. What the
+   * signal's sender sends about it is no reply.
    *
    * @generated from field: uint64 reply_sequence = 6;
    */

@@ -169,7 +169,7 @@ export declare type InterAgentMessage = Message<"coordination.v1.InterAgentMessa
   message: string;
 
   /**
-   * Whether the sender expects a reply: a signal whose correlation_id is this signal's signal_id.
+   * Whether the sender expects a reply: a signal of another agent whose correlation_id is this signal's signal_id.
    *
    * @generated from field: bool requires_response = 3;
    */

@@ -2028,8 +2028,9 @@ export declare const SignalService: GenService<{
     output: typeof ReplaySignalsResponseSchema;
   },
   /**
-   * Sends an InterAgentMessage that asks for a reply and answers with the reply: the first signal whose correlation_id is the
-   * request's signal_id. Repeated with the same request_id it sends nothing again and goes on waiting for the reply.
+   * Sends an InterAgentMessage that asks for a reply and answers with the reply: the first signal of another agent, whichever it is,
+   * whose correlation_id is the request's signal_id. Repeated with the same request_id it sends nothing again and goes on waiting for
+   * the reply.
    * Errors: as SendSignal; NO_RESPONDERS (no recipient, or nobody else, has a live lease: nothing is stored), REQUEST_TIMEOUT (the
    * request stays in history, and so does a late reply), ROLLED_BACK, TOO_MANY_WAITS.
    *

@@ -138,7 +138,7 @@ export declare type TimelineSignal = Message<"coordination.v1.TimelineSignal"> &
   recipientAgentIds: string[];
 
   /**
-   * The signal that it replies to; 0 when it replies to none in the timeline.
+   * The signal of another agent that it replies to; 0 when it replies to none in the timeline.
    *
    * @generated from field: uint64 reply_to_sequence = 6;
    */

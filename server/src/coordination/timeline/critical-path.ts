@@ -1,4 +1,5 @@
 import { firstIndexNot } from "../../model/first-index.js";
+import { isReply } from "../../model/is-reply.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import type { TimelineCause, TimelineSignal, TimelineWait } from "./timeline.js";
 
@@ -18,12 +19,18 @@ interface AgentTrail {
   ended: { readonly sequence: bigint; readonly waitId: string } | undefined;
 }
 
+interface SentSignal {
+  readonly signalId: string;
+  readonly senderAgentId: string;
+  readonly sequence: bigint;
+}
+
 /** Finds the causes of signals, which have to be asked for in order. */
 export class CauseFinder {
   readonly #trails = new Map<string, AgentTrail>();
   /** Looked up by the signals that come: what a wait's record names can have been rolled back, or be in another part. */
   readonly #waitsByEnd: ReadonlyMap<bigint, readonly TimelineWait[]>;
-  readonly #bySignalId = new Map<string, bigint>();
+  readonly #bySignalId = new Map<string, SentSignal>();
 
   constructor(waits: readonly TimelineWait[]) {
     this.#waitsByEnd = waitsByEnd(waits);
@@ -31,10 +38,12 @@ export class CauseFinder {
 
   /** The next signal's cause, and the signal that it replies to. */
   next({ signal, sequence }: LogEntry): Pick<TimelineSignal, "cause" | "replyTo"> {
-    const replyTo = signal.correlationId === "" ? undefined : this.#bySignalId.get(signal.correlationId);
-    const trail = this.#trailOf(signal.senderAgentId);
+    const { signalId, senderAgentId } = signal;
+    const named = signal.correlationId === "" ? undefined : this.#bySignalId.get(signal.correlationId);
+    const replyTo = named !== undefined && isReply(signal, named) ? named.sequence : undefined;
+    const trail = this.#trailOf(senderAgentId);
     const cause = causeOf(trail, replyTo);
-    this.#bySignalId.set(signal.signalId, sequence);
+    this.#bySignalId.set(signalId, { signalId, senderAgentId, sequence });
     trail.own = sequence;
     for (const agentId of signal.recipientAgentIds) this.#trailOf(agentId).addressed = sequence;
     for (const { agentId, waitId } of this.#waitsByEnd.get(sequence) ?? []) {

@@ -1,4 +1,5 @@
 import { CoordinationError } from "../../model/coordination-error.js";
+import { isReply } from "../../model/is-reply.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import { coordinationClosed } from "../../registry/agent-registry.js";
 import { removedRangeAt } from "../../state/removed-ranges.js";
@@ -26,7 +27,7 @@ export interface OpenRequestOptions {
   readonly abort: AbortSignal;
 }
 
-/** A call that waits for the reply to a request: the first signal after it whose correlation_id is its signal_id. */
+/** A call that waits for the reply to a request: the first signal after it that `isReply`. */
 export class OpenRequest {
   readonly #options: OpenRequestOptions;
   readonly #latch = new WakeLatch();
@@ -91,7 +92,8 @@ export class OpenRequest {
   }
 
   #look(entry: LogEntry): boolean {
-    if (entry.facts.correlationId !== this.#options.request.signalId) return false;
+    const { signalId, entry: request } = this.#options.request;
+    if (!isReply(entry.facts, { signalId, senderAgentId: request.facts.senderAgentId })) return false;
     this.#reply = entry;
     return true;
   }
