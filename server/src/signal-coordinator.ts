@@ -17,6 +17,7 @@ import { OpenWaits } from "./coordination/waits/open-waits.js";
 import { checkResponders } from "./coordination/waits/responders.js";
 import { answerOf, type WaitCall, type WaitSink } from "./coordination/waits/wait-call.js";
 import type { WaitEnvironment } from "./coordination/waits/wait-environment.js";
+import { agentsNamedIn } from "./coordination/waits/wait-providers.js";
 import type { WaitRequest } from "./coordination/waits/wait-request.js";
 import { worldOfSession } from "./coordination/waits/wait-world.js";
 import { AcknowledgedSubscriptions } from "./delivery/acknowledged/acknowledged-subscriptions.js";
@@ -51,7 +52,6 @@ import { LogReader } from "./state/log-reader.js";
 import { plainOperation } from "./state/operation.js";
 import { SessionDirectory } from "./state/session-directory.js";
 import type { SessionState } from "./state/session-state.js";
-import type { WaitConditionRecord } from "./state/wait-record.js";
 import type { CoordinationHeader, JournalRange, JournalRecord, SignalStore } from "./store/signal-store.js";
 
 /** What the coordinator works with. */
@@ -362,7 +362,7 @@ export class SignalCoordinator {
   openWait(request: WaitRequest, sink: WaitSink): WaitCall {
     if (!checksWaits(this.#validation)) return this.#waits.open(request, sink);
     const waiterId = request.agentId;
-    const awaitedIds = request.conditions.flatMap(namedAgents);
+    const awaitedIds = request.conditions.flatMap(agentsNamedIn);
     const check = plainOperation((draft) => validateWait(draft, { waiterId, awaitedIds }, this.#validation));
     return this.#waits.open(request, sink, check);
   }
@@ -446,9 +446,4 @@ function onceOnly(run: () => void): () => void {
     isDone = true;
     run();
   };
-}
-
-function namedAgents(condition: WaitConditionRecord): readonly string[] {
-  if (condition.kind === "agent") return [condition.agentId];
-  return condition.kind === "dependency" ? condition.expectedFrom : [];
 }

@@ -436,5 +436,18 @@ describe("WaitFor", () => {
       reason: "AGENT_NOT_FOUND",
       metadata: { agent_id: "knwon", nearest_agent: "known" },
     });
+    const message = (...senders: string[]) =>
+      own.coordinations.waitFor({
+        coordinationId,
+        agentId: "known",
+        conditions: [messageOfType("any", ...senders)],
+        timeout: short,
+      });
+    expect(await refusalOf(message("known", "nope", "kn*"))).toMatchObject({
+      reason: "AGENT_NOT_FOUND",
+      metadata: { agent_id: "nope" },
+    });
+    // A glob may stand for agents that have yet to come.
+    expect(await refusalOf(message("known", "nope*"))).toMatchObject({ reason: "WAIT_TIMEOUT" });
   });
 });

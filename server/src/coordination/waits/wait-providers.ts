@@ -1,6 +1,6 @@
 import { compileGlob, isGlob } from "../../model/glob.js";
 import type { AgentRecord } from "../../state/agent-record.js";
-import type { DependencyConditionRecord, SignalConditionRecord, WaitConditionRecord } from "../../state/wait-record.js";
+import type { DependencyConditionRecord, WaitConditionRecord } from "../../state/wait-record.js";
 import { agentStanding, type WaitWorld, waitingAgents } from "./wait-world.js";
 
 /** Agents that are listed where nobody is named: with very many waits, all of them each time would be too much. */
@@ -36,13 +36,14 @@ export class ProviderFinder {
 
   /** The agents that have to meet a condition; undefined where nobody is named. */
   named(condition: WaitConditionRecord): readonly string[] | undefined {
+    const named = agentsNamedIn(condition);
     switch (condition.kind) {
       case "agent":
-        return [condition.agentId];
+        return named;
       case "dependency":
-        return this.#namedByDependency(condition);
+        return named.length > 0 ? named : this.#providing(condition);
       case "signal":
-        return namedBySenders(condition);
+        return named.length > 0 && named.length === condition.senders.length ? named : undefined;
     }
   }
 
@@ -60,8 +61,7 @@ export class ProviderFinder {
     return { agentIds, anyone: true };
   }
 
-  #namedByDependency({ expectedFrom, dependencyType, dependencyId }: DependencyConditionRecord) {
-    if (expectedFrom.length > 0) return expectedFrom;
+  #providing({ dependencyType, dependencyId }: DependencyConditionRecord): readonly string[] | undefined {
     this.#provisions ??= Array.from(this.#world.agents()).flatMap(provisionsOf);
     const providers = new Set<string>();
     for (const { agentId, matches } of this.#provisions) {
@@ -82,9 +82,16 @@ export class ProviderFinder {
   }
 }
 
-/** A glob may stand for senders that nobody has seen yet. */
-function namedBySenders({ senders }: SignalConditionRecord): readonly string[] | undefined {
-  return senders.length === 0 || senders.some(isGlob) ? undefined : senders;
+/** The agents that a condition itself names. A glob names none: it may stand for senders that nobody has seen yet. */
+export function agentsNamedIn(condition: WaitConditionRecord): readonly string[] {
+  switch (condition.kind) {
+    case "agent":
+      return [condition.agentId];
+    case "dependency":
+      return condition.expectedFrom;
+    case "signal":
+      return condition.senders.filter((sender) => !isGlob(sender));
+  }
 }
 
 function provisionsOf(record: AgentRecord): readonly Provision[] {
