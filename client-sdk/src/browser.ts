@@ -22,7 +22,7 @@ export interface BrowserConnection extends CoordinationClientConnection {
   readonly protocol?: Exclude<Protocol, "grpc"> | undefined;
 }
 
-/** Makes a client that calls through `fetch`. Throws InvalidRequestError when the addresses cannot be used. */
+/** Makes a client that calls through `fetch`. Throws InvalidRequestError when the addresses or the options cannot be used. */
 export function createCoordinationClient(options: CoordinationClientOptions): CoordinationClient {
   if (options.transport !== undefined) {
     return new CoordinationClient({ transport: options.transport, close: () => undefined }, options);

@@ -10,6 +10,8 @@ import { CoordinationObserver } from "./coordination-observer.js";
 import { CoordinationSession } from "./coordination-session.js";
 import { clientClosedError } from "./errors/cancelled-error.js";
 import { OpenResources } from "./open-resources.js";
+import { boundRule, checkNumber, endlessRule, timeoutRule } from "./options/check-number.js";
+import { countFrom } from "./options/count-from.js";
 import { type Page, readPages } from "./read-pages.js";
 import { createPipelines } from "./sending/create-pipelines.js";
 import type { SessionEnvironment } from "./session-environment.js";
@@ -82,8 +84,11 @@ export class CoordinationClient implements AsyncDisposable {
   constructor(transport: ClientTransport, behavior: CoordinationClientBehavior, clock: Clock = systemClock) {
     this.#transport = transport;
     const retry = retryPolicyFrom(behavior.retry, transport.addressCount);
-    const timeoutMs = behavior.callTimeoutMs ?? 30_000;
-    const closeTimeoutMs = behavior.closeTimeoutMs ?? 5_000;
+    const { callTimeoutMs: timeoutMs = 30_000, closeTimeoutMs = 5_000, ...queue } = behavior;
+    checkNumber("callTimeoutMs", timeoutMs, timeoutRule);
+    checkNumber("closeTimeoutMs", closeTimeoutMs, endlessRule);
+    checkNumber("maxQueuedSignals", queue.maxQueuedSignals, boundRule);
+    checkNumber("maxQueuedBytes", queue.maxQueuedBytes, boundRule);
     const signals = createClient(SignalService, transport.transport);
     this.#environment = {
       signals,
@@ -102,8 +107,8 @@ export class CoordinationClient implements AsyncDisposable {
         timeoutMs,
         closeTimeoutMs,
       }),
-      maxQueuedSignals: behavior.maxQueuedSignals ?? 10_000,
-      maxQueuedBytes: behavior.maxQueuedBytes ?? 64 * 1024 * 1024,
+      maxQueuedSignals: queue.maxQueuedSignals ?? 10_000,
+      maxQueuedBytes: queue.maxQueuedBytes ?? 64 * 1024 * 1024,
       closeTimeoutMs,
       assertOpen: () => this.#assertOpen(),
       closed: this.#closed.signal,
@@ -128,7 +133,7 @@ export class CoordinationClient implements AsyncDisposable {
   /** Reads one page of the server's coordinations, by name. */
   async listCoordinations(options: ListCoordinationsOptions = {}): Promise<CoordinationPage> {
     const { coordinations: client, caller } = this.#environment;
-    const request = { pageSize: options.pageSize ?? 0, pageToken: options.pageToken ?? "" };
+    const request = { pageSize: countFrom("pageSize", options.pageSize), pageToken: options.pageToken ?? "" };
     const response = await caller.call((attempt) => client.listCoordinations(request, attempt), options);
     return { coordinations: response.coordinations, nextPageToken: response.nextPageToken || undefined };
   }

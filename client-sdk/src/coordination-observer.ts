@@ -41,6 +41,8 @@ import { InternalError } from "./errors/coordination-client-error.js";
 import { invalidOption } from "./errors/invalid-option.js";
 import { type HistoryOptions, SignalHistory } from "./history/signal-history.js";
 import { OpenResources } from "./open-resources.js";
+import { boundRule, checkNumber } from "./options/check-number.js";
+import { checkSequence } from "./options/check-sequence.js";
 import { readPages } from "./read-pages.js";
 import { readReceipts, type SignalName, type SignalReceipts } from "./receipts/read-receipts.js";
 import { getAgent, type ListAgentsOptions, listAgents } from "./registry/agent-registration.js";
@@ -101,7 +103,8 @@ export class CoordinationObserver implements AsyncDisposable {
     options: WorkOptions<Case>,
     handler: WorkHandler<Case>,
   ): Worker<Case> {
-    const { maxConcurrent: _, onError: __, ...subscribing } = options;
+    const { maxConcurrent, onError: _, ...subscribing } = options;
+    checkNumber("maxConcurrent", maxConcurrent, boundRule);
     return new Worker({ ...this.consume<Case>(subscribing), open: this.#open }, handler, options);
   }
 
@@ -232,6 +235,7 @@ export class CoordinationObserver implements AsyncDisposable {
     options: CallOptions = {},
   ): Promise<ExplainDeliveryResponse> {
     const { signals, caller } = this.#openEnvironment();
+    checkSequence("sequence", sequence);
     const request = { coordinationId: this.coordinationId, sequence, reader: readerOf(reader) };
     return caller.call((attempt) => signals.explainDelivery(request, attempt), options);
   }

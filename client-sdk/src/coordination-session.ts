@@ -5,6 +5,7 @@ import type { CallOptions } from "./calls/caller.js";
 import { LongCall, type LongCallEnvironment, type LongCallPlan } from "./calls/long-call.js";
 import { CoordinationObserver } from "./coordination-observer.js";
 import { invalidOption } from "./errors/invalid-option.js";
+import { boundRule, checkNumber } from "./options/check-number.js";
 import { deregisterAgent, heartbeatAgent, type RegisterOptions, registerAgent } from "./registry/agent-registration.js";
 import { type HeartbeatStatus, HeartbeatTimer } from "./registry/heartbeat-timer.js";
 import {
@@ -160,6 +161,7 @@ export class CoordinationSession extends CoordinationObserver {
    */
   onRequest(handler: RequestHandler, options: OnRequestOptions = {}): RequestListener {
     const { subscription: name, ack, from, signal } = options;
+    checkNumber("maxConcurrent", options.maxConcurrent, boundRule);
     const requests = { types: ["interAgentMessage"], from, signal } as const;
     const subscription =
       name === undefined && ack === undefined

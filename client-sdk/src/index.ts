@@ -27,7 +27,7 @@ export interface NodeConnection extends CoordinationClientConnection {
 
 /**
  * Makes a client. The connection is opened by its first call, and again whenever it was lost. Throws InvalidRequestError when
- * the addresses cannot be used.
+ * the addresses or the options cannot be used.
  */
 export function createCoordinationClient(options: CoordinationClientOptions): CoordinationClient {
   if (options.transport !== undefined) {

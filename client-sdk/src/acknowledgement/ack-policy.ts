@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { AckMode, type AckPolicy, AckPolicySchema } from "@coordination-signals/proto/coordination/v1/acknowledgement";
-import { invalidOption } from "../errors/invalid-option.js";
+import { countFrom } from "../options/count-from.js";
+import { spanFrom } from "../options/span-from.js";
 import { assertKnownOptions } from "../signals/signal-filter.js";
 
 /** How deliveries of a named subscription are acknowledged and repeated. Whoever makes the subscription fixes it. */
@@ -44,18 +44,4 @@ export function ackPolicyFrom(options: AckOptions = {}): AckPolicy {
     ...(minBackoffMs !== undefined && { minBackoff: spanFrom("minBackoffMs", minBackoffMs) }),
     ...(maxBackoffMs !== undefined && { maxBackoff: spanFrom("maxBackoffMs", maxBackoffMs) }),
   });
-}
-
-/** Makes the contract's span. Throws InvalidRequestError for what is none; its bounds are the server's to check. */
-export function spanFrom(name: string, spanMs: number) {
-  if (!(spanMs >= 0 && spanMs <= Number.MAX_SAFE_INTEGER))
-    throw invalidOption(`${name} is ${spanMs}, which is no span`);
-  return durationFromMs(spanMs);
-}
-
-/** Zero means the default to the server, which is not what somebody who writes 0 means. */
-function countFrom(name: string, count: number | undefined): number {
-  if (count === undefined) return 0;
-  if (Number.isSafeInteger(count) && count >= 1 && count < 2 ** 32) return count;
-  throw invalidOption(`${name} is ${count}, it must be a whole number from 1`);
 }

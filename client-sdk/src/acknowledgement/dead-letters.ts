@@ -1,6 +1,8 @@
 import type { DeadLetter } from "@coordination-signals/proto/coordination/v1/acknowledgement";
 import type { CallOptions } from "../calls/caller.js";
 import { invalidOption } from "../errors/invalid-option.js";
+import { checkSequence } from "../options/check-sequence.js";
+import { countFrom } from "../options/count-from.js";
 import type { Page } from "../read-pages.js";
 import { assertKnownOptions } from "../signals/signal-filter.js";
 import type { DurableSubscriptionsEnvironment, ListPageOptions } from "./durable-subscriptions.js";
@@ -41,8 +43,8 @@ export async function listDeadLetters(
   { client, caller, coordinationId }: DurableSubscriptionsEnvironment,
   options: ListDeadLettersOptions,
 ): Promise<DeadLetterPage> {
-  const { subscription = "", pageSize = 0, pageToken = "" } = options;
-  const request = { coordinationId, subscription, pageSize, pageToken };
+  const { subscription = "", pageSize, pageToken = "" } = options;
+  const request = { coordinationId, subscription, pageSize: countFrom("pageSize", pageSize), pageToken };
   const response = await caller.call((attempt) => client.listDeadLetters(request, attempt), options);
   const { deadLetters, deadLetterCount, droppedCount, nextPageToken } = response;
   return { deadLetters, deadLetterCount, droppedCount, nextPageToken: nextPageToken || undefined };
@@ -57,6 +59,7 @@ export async function redriveDeadLetters(
   const { subscription = "", sequences } = options;
   // The contract reads an empty list as "all", which is not what a computed list that came out empty means.
   if (sequences?.length === 0) throw invalidOption("sequences is empty, leave it out to redrive all");
+  for (const sequence of sequences ?? []) checkSequence("one of sequences", sequence);
   const request = { coordinationId, subscription, sequences: [...(sequences ?? [])] };
   // Repeated, it would find nothing left to put back, and say so: as an error where sequences are named.
   const { redrivenCount } = await caller.callOnce((attempt) => client.redriveDeadLetters(request, attempt), options);

@@ -4,8 +4,8 @@ import {
   type AcknowledgementResult,
   type Delivery as DeliveryMessage,
 } from "@coordination-signals/proto/coordination/v1/acknowledgement";
+import { spanFrom } from "../options/span-from.js";
 import type { SignalEventCase, TypedSignal } from "../signals/typed-signal.js";
-import { spanFrom } from "./ack-policy.js";
 import type { Acknowledger } from "./acknowledger.js";
 
 /** A signal that has to be acknowledged. */

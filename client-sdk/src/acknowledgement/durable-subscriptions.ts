@@ -6,6 +6,7 @@ import type {
 import type { Caller, CallOptions } from "../calls/caller.js";
 import { remove } from "../calls/remove.js";
 import { InternalError } from "../errors/coordination-client-error.js";
+import { countFrom } from "../options/count-from.js";
 import type { Page } from "../read-pages.js";
 import { createSubscriptionRequest, type DurableSubscriptionOptions } from "./durable-subscription-options.js";
 
@@ -54,8 +55,8 @@ export async function listSubscriptions(
   { client, caller, coordinationId }: DurableSubscriptionsEnvironment,
   options: ListPageOptions,
 ): Promise<DurableSubscriptionPage> {
-  const { pageSize = 0, pageToken = "" } = options;
-  const request = { coordinationId, pageSize, pageToken };
+  const { pageSize, pageToken = "" } = options;
+  const request = { coordinationId, pageSize: countFrom("pageSize", pageSize), pageToken };
   const response = await caller.call((attempt) => client.listSubscriptions(request, attempt), options);
   return { subscriptions: response.subscriptions, nextPageToken: response.nextPageToken || undefined };
 }

@@ -1,4 +1,5 @@
 import { OpenResources } from "../open-resources.js";
+import { checkNumber, timeoutRule } from "../options/check-number.js";
 import type { Clock } from "../time/clock.js";
 import { type OpenAttempt, promisedAttempt } from "../transport/unary-calls.js";
 import { type CallEnvironment, RepeatedCall } from "./repeated-call.js";
@@ -54,9 +55,10 @@ export class Caller {
     return this.#run(run, options, { ...this.#options.retry, maxAttempts: 1 });
   }
 
-  #run<T>(run: (attempt: Attempt) => Promise<T>, options: CallOptions, retryPolicy: RetryPolicy): Promise<T> {
+  async #run<T>(run: (attempt: Attempt) => Promise<T>, options: CallOptions, retryPolicy: RetryPolicy): Promise<T> {
     const { closed } = this.#options;
-    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs;
+    const { timeoutMs = this.#options.timeoutMs } = options;
+    checkNumber("timeoutMs", timeoutMs, timeoutRule);
     const call = new PromisedCall(this.#environment, { run, timeoutMs, retryPolicy });
     return call.run(closed.aborted ? closed : options.signal);
   }

@@ -1,4 +1,5 @@
 import type { CoordinationClientError } from "../errors/coordination-client-error.js";
+import { amountRule, boundRule, checkNumber, endlessRule } from "../options/check-number.js";
 
 /** How often and how fast a call that failed for want of a server is repeated. */
 export interface RetryOptions {
@@ -33,8 +34,12 @@ export interface RetryState {
   readonly elapsedMs: number;
 }
 
-/** Fills in the defaults. */
+/** Fills in the defaults. Throws InvalidRequestError. */
 export function retryPolicyFrom(options: RetryOptions = {}, addressCount = 1): RetryPolicy {
+  checkNumber("maxAttempts", options.maxAttempts, boundRule);
+  checkNumber("maxElapsedMs", options.maxElapsedMs, endlessRule);
+  checkNumber("initialDelayMs", options.initialDelayMs, amountRule);
+  checkNumber("maxDelayMs", options.maxDelayMs, endlessRule);
   return {
     maxAttempts: options.maxAttempts ?? 12,
     maxElapsedMs: options.maxElapsedMs ?? 60_000,

@@ -10,6 +10,8 @@ import {
 import type { Caller } from "../calls/caller.js";
 import { errorFromConnect } from "../errors/error-from-connect.js";
 import { invalidOption } from "../errors/invalid-option.js";
+import { boundOrNoneRule, checkNumber } from "../options/check-number.js";
+import { countFrom } from "../options/count-from.js";
 import { readPages } from "../read-pages.js";
 import { assertOfTypes } from "../signals/assert-of-types.js";
 import {
@@ -84,12 +86,13 @@ export class SignalHistory<Case extends SignalEventCase = SignalEventCase> imple
     assertKnownOptions(options, historyKeys);
     const order = orders[options.order ?? "newestFirst"];
     if (order === undefined) throw invalidOption(`order is ${JSON.stringify(options.order)}, which is no order`);
+    checkNumber("limit", options.limit, boundOrNoneRule);
     this.#environment = environment;
     this.#options = options;
     this.#request = create(GetSignalHistoryRequestSchema, {
       coordinationId: environment.coordinationId,
       filter: signalFilterFrom(options),
-      pageSize: options.pageSize ?? 0,
+      pageSize: countFrom("pageSize", options.pageSize),
       order,
     });
   }

@@ -4,6 +4,7 @@ import type { SignalReceipt as SignalReceiptMessage } from "@coordination-signal
 import type { SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { Caller, CallOptions } from "../calls/caller.js";
 import { InternalError } from "../errors/coordination-client-error.js";
+import { checkSequence } from "../options/check-sequence.js";
 
 /** Names a signal: by its position, or by its id. The result of a send does both. */
 export type SignalName = { readonly sequence: bigint } | { readonly signalId: string };
@@ -47,6 +48,7 @@ export async function readReceipts(
   options: CallOptions,
 ): Promise<SignalReceipts> {
   const { client, caller, coordinationId } = environment;
+  if ("sequence" in name) checkSequence("sequence", name.sequence);
   const signal =
     "sequence" in name
       ? ({ case: "sequence", value: name.sequence } as const)

@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import { type Agent, AgentState, type Provision } from "@coordination-signals/proto/coordination/v1/agent";
 import {
@@ -9,6 +8,7 @@ import {
 import type { Caller, CallOptions } from "../calls/caller.js";
 import { remove } from "../calls/remove.js";
 import { InternalError } from "../errors/coordination-client-error.js";
+import { spanFrom } from "../options/span-from.js";
 import { readPages } from "../read-pages.js";
 import type { HeartbeatStatus } from "./heartbeat-timer.js";
 
@@ -72,7 +72,7 @@ export async function registerAgent(
     capabilities: [...(options.capabilities ?? [])],
     provides: (options.provides ?? []).map(({ dependencyType, dependencyId }) => ({ dependencyType, dependencyId })),
     metadata: { ...options.metadata },
-    ...(options.leaseMs !== undefined && { lease: durationFromMs(options.leaseMs) }),
+    ...(options.leaseMs !== undefined && { lease: spanFrom("leaseMs", options.leaseMs) }),
   });
   const { agent } = await caller.call((attempt) => client.registerAgent(request, attempt), options);
   return present(agent);

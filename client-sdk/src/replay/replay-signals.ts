@@ -2,6 +2,8 @@ import type { Client } from "@connectrpc/connect";
 import type { SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { cancelledError } from "../errors/cancelled-error.js";
 import { errorFromConnect } from "../errors/error-from-connect.js";
+import { amountRule, checkNumber } from "../options/check-number.js";
+import { checkSequence } from "../options/check-sequence.js";
 import { assertOfTypes } from "../signals/assert-of-types.js";
 import {
   assertKnownOptions,
@@ -53,6 +55,9 @@ export async function* replaySignals<Case extends SignalEventCase>(
   options: ReplayOptions<Case>,
 ): AsyncGenerator<TypedSignal<Case>, void, undefined> {
   assertKnownOptions(options, replayKeys);
+  checkSequence("afterSequence", options.afterSequence);
+  checkSequence("untilSequence", options.untilSequence);
+  checkNumber("speed", options.speed, amountRule);
   const transform = signalTransformFrom(options.transform);
   const request = {
     coordinationId,

@@ -7,7 +7,7 @@ import {
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { LongCallPlan } from "../calls/long-call.js";
 import { InternalError } from "../errors/coordination-client-error.js";
-import { invalidOption } from "../errors/invalid-option.js";
+import { checkNumber, timeoutRule } from "../options/check-number.js";
 import { encodeSend } from "../sending/encode-send.js";
 import type { InterAgentMessageInit, Sender, SignalOptions } from "../sending/outgoing-signal.js";
 
@@ -41,7 +41,7 @@ export type RequestPlan = LongCallPlan<
 /** Plans to ask, and to wait for the reply: repeated with the same requestId while the server is away, it asks once. */
 export function requestPlan(sender: Sender, event: RequestInit, options: RequestOptions): RequestPlan {
   const { timeoutMs = defaultTimeoutMs, signal: _, ...rest } = options;
-  if (!(timeoutMs > 0)) throw invalidOption(`timeoutMs is ${timeoutMs}, it must be greater than 0`);
+  checkNumber("timeoutMs", timeoutMs, timeoutRule);
   const value = { ...event, requiresResponse: true, responseTimeoutMs: timeoutMs };
   const { request } = encodeSend(sender, { ...rest, event: { case: "interAgentMessage", value } });
   return {

@@ -6,6 +6,7 @@ import {
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { LongCallPlan } from "../calls/long-call.js";
 import { invalidOption } from "../errors/invalid-option.js";
+import { checkNumber, timeoutRule } from "../options/check-number.js";
 import { encodeSend } from "./encode-send.js";
 import type { OutgoingSignal, Sender } from "./outgoing-signal.js";
 import { type SendResult, sendResultFrom } from "./send-result.js";
@@ -34,7 +35,7 @@ export function requiredAcksOf({ requireAck = [], timeoutMs }: RequireAckOptions
   if (timeoutMs === undefined) return requireAck;
   if (requireAck.length === 0)
     throw invalidOption("timeoutMs is set and requireAck is not: there is nothing to wait for");
-  if (!(timeoutMs > 0)) throw invalidOption(`timeoutMs is ${timeoutMs}, it must be greater than 0`);
+  checkNumber("timeoutMs", timeoutMs, timeoutRule);
   return requireAck;
 }
 

@@ -3,6 +3,8 @@ import type { Coordination } from "@coordination-signals/proto/coordination/v1/c
 import type { Snapshot, StateChange, StateService } from "@coordination-signals/proto/coordination/v1/state_service";
 import type { Caller, CallOptions } from "../calls/caller.js";
 import { InternalError } from "../errors/coordination-client-error.js";
+import { checkSequence } from "../options/check-sequence.js";
+import { countFrom } from "../options/count-from.js";
 import { type Page, readPages } from "../read-pages.js";
 
 /** What state is read and changed with. */
@@ -69,7 +71,7 @@ export class CoordinationStateHistory {
   async *snapshots(options: StatePageOptions = {}): AsyncGenerator<Snapshot, void, undefined> {
     const { client, caller, coordinationId } = this.#environment;
     const readPage = async (pageToken: string) => {
-      const request = { coordinationId, pageToken, pageSize: options.pageSize ?? 0 };
+      const request = { coordinationId, pageToken, pageSize: countFrom("pageSize", options.pageSize) };
       return pageOf(await caller.call((attempt) => client.listSnapshots(request, attempt), options));
     };
     for await (const { snapshots } of readPages(readPage)) yield* snapshots;
@@ -79,7 +81,7 @@ export class CoordinationStateHistory {
   async *changes(options: StatePageOptions = {}): AsyncGenerator<StateChange, void, undefined> {
     const { client, caller, coordinationId } = this.#environment;
     const readPage = async (pageToken: string) => {
-      const request = { coordinationId, pageToken, pageSize: options.pageSize ?? 0 };
+      const request = { coordinationId, pageToken, pageSize: countFrom("pageSize", options.pageSize) };
       return pageOf(await caller.call((attempt) => client.listStateChanges(request, attempt), options));
     };
     for await (const { changes } of readPages(readPage)) yield* changes;
@@ -92,6 +94,7 @@ export class CoordinationStateHistory {
    */
   async rollBack(toSequence: bigint, options: RollbackOptions = {}): Promise<RollbackResult> {
     const { client, caller, coordinationId, requestedBy } = this.#environment;
+    checkSequence("toSequence", toSequence);
     const request = { coordinationId, toSequence, requestedBy, reason: options.reason ?? "" };
     const response = await caller.callOnce((attempt) => client.rollbackCoordination(request, attempt), options);
     return {

@@ -1,11 +1,12 @@
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   DeliveryOrder as OrderOfContract,
   type SubscribeRequest,
   SubscribeRequestSchema,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { invalidOption } from "../errors/invalid-option.js";
+import { checkNumber, endlessRule, timeoutRule } from "../options/check-number.js";
+import { spanFrom } from "../options/span-from.js";
 import {
   assertKnownOptions,
   type SignalFilterOptions,
@@ -80,8 +81,10 @@ export function subscribeRequests(
 ): (start: SubscribeRequest["start"]) => SubscribeRequest {
   assertKnownOptions(options, subscribeKeys);
   const order = orderFrom(options.order);
-  assertPositive("idleTimeoutMs", options.idleTimeoutMs);
-  assertPositive("checkpointIntervalMs", options.checkpointIntervalMs);
+  const { checkpointIntervalMs = defaultCheckpointIntervalMs } = options;
+  checkNumber("checkpointIntervalMs", checkpointIntervalMs, timeoutRule);
+  checkNumber("idleTimeoutMs", options.idleTimeoutMs, timeoutRule);
+  checkNumber("reconnectTimeoutMs", options.reconnectTimeoutMs, endlessRule);
   const filter = signalFilterFrom(options);
   const transform = signalTransformFrom(options.transform);
   return (start) =>
@@ -91,7 +94,7 @@ export function subscribeRequests(
       filter,
       start,
       order,
-      checkpointInterval: durationFromMs(options.checkpointIntervalMs ?? defaultCheckpointIntervalMs),
+      checkpointInterval: spanFrom("checkpointIntervalMs", checkpointIntervalMs),
       includeOwn: options.includeOwn ?? false,
       ...(transform && { transform }),
     });
@@ -101,8 +104,4 @@ export function subscribeRequests(
 export function orderFrom(order: DeliveryOrder = "sequence"): OrderOfContract {
   if (Object.hasOwn(orders, order)) return orders[order];
   throw invalidOption(`order is ${JSON.stringify(order)}, it must be "sequence" or "priority"`);
-}
-
-function assertPositive(name: string, value: number | undefined): void {
-  if (value !== undefined && !(value > 0)) throw invalidOption(`${name} is ${value}, it must be greater than 0`);
 }

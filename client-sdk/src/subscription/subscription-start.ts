@@ -2,6 +2,7 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { StartPosition, type SubscribeRequest } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { InvalidRequestError } from "../errors/coordination-client-error.js";
 import { invalidOption } from "../errors/invalid-option.js";
+import { checkSequence } from "../options/check-sequence.js";
 
 /**
  * Where a subscription starts: after the last signal stored when it is made, at the oldest still in history, after a
@@ -39,7 +40,10 @@ export function streamStartFrom(from: SubscriptionStart, order: DeliveryOrder = 
   if (from === "latest") return anywhere({ case: "position", value: StartPosition.LATEST });
   if (from === "earliest") return anywhere({ case: "position", value: StartPosition.EARLIEST });
   if (typeof from === "object" && from !== null) {
-    if ("afterSequence" in from) return afterSequence(from.afterSequence, undefined);
+    if ("afterSequence" in from) {
+      checkSequence("afterSequence", from.afterSequence);
+      return afterSequence(from.afterSequence, undefined);
+    }
     if ("time" in from) return anywhere({ case: "startTime", value: timestampFromDate(from.time) });
     if ("cursor" in from) return startFromCursor(from.cursor, order);
   }

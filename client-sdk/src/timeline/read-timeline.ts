@@ -1,4 +1,3 @@
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import {
   type CoordinationService,
@@ -7,6 +6,9 @@ import {
 } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import type { Caller, CallOptions } from "../calls/caller.js";
 import { invalidOption } from "../errors/invalid-option.js";
+import { checkSequence } from "../options/check-sequence.js";
+import { countFrom } from "../options/count-from.js";
+import { spanFrom } from "../options/span-from.js";
 
 /** How to read what happened. */
 export interface TimelineOptions extends CallOptions {
@@ -37,10 +39,13 @@ export async function readTimeline(
   options: TimelineOptions,
 ): Promise<GetTimelineResponse> {
   const { client, caller, coordinationId } = environment;
-  const { afterSequence = 0n, untilSequence = 0n, maxSignals = 0, minIdleMs } = options;
+  const { afterSequence = 0n, untilSequence = 0n, minIdleMs } = options;
+  checkSequence("afterSequence", afterSequence);
+  checkSequence("untilSequence", untilSequence);
+  const maxSignals = countFrom("maxSignals", options.maxSignals);
   const format = options.format === undefined ? GraphFormat.UNSPECIFIED : formats[options.format];
   if (format === undefined) throw invalidOption(`format is "${options.format}", known are "mermaid" and "chromeTrace"`);
-  const idle = minIdleMs === undefined ? {} : { minIdle: durationFromMs(minIdleMs) };
+  const idle = minIdleMs === undefined ? {} : { minIdle: spanFrom("minIdleMs", minIdleMs) };
   const request = { coordinationId, format, afterSequence, untilSequence, maxSignals, ...idle };
   return caller.call((attempt) => client.getTimeline(request, attempt), options);
 }

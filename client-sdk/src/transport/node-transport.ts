@@ -5,6 +5,7 @@ import {
   createGrpcWebTransport,
   type Http2SessionManager,
 } from "@connectrpc/connect-node";
+import { checkNumber, timeoutRule } from "../options/check-number.js";
 import { type ClientTransport, maxRequestBytes, maxResponseBytes, type Protocol } from "./client-transport.js";
 import { withFastDecoding } from "./fast-decoding.js";
 import { createGrpcSignalStreams } from "./grpc/grpc-signal-streams.js";
@@ -39,11 +40,14 @@ const streamWindowBytes = 128 * 1024;
  */
 const maxSessionMemoryMb = 128;
 
-/** Opens a transport over HTTP/2 with one connection for all calls, so that closing it releases everything. */
+/** Opens a transport over HTTP/2 with one connection for all calls, so that closing it releases everything. Throws InvalidRequestError. */
 export function createNodeTransport(options: NodeTransportOptions): ClientTransport {
+  const { intervalMs: pingIntervalMs = 10_000, timeoutMs: pingTimeoutMs = 5_000 } = options.keepalive ?? {};
+  checkNumber("intervalMs", pingIntervalMs, timeoutRule);
+  checkNumber("timeoutMs", pingTimeoutMs, timeoutRule);
   const sessionManager = new SessionManager(
     options.baseUrl,
-    { pingIntervalMs: options.keepalive?.intervalMs ?? 10_000, pingTimeoutMs: options.keepalive?.timeoutMs ?? 5_000 },
+    { pingIntervalMs, pingTimeoutMs },
     { maxSessionMemory: maxSessionMemoryMb, settings: { initialWindowSize: streamWindowBytes } },
   );
   const plain = transportOf(options, sessionManager);

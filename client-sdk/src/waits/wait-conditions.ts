@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { AgentMilestone, type WaitConditionSchema, WaitMode } from "@coordination-signals/proto/coordination/v1/wait";
 import { invalidOption } from "../errors/invalid-option.js";
+import { amountRule, checkNumber, countOrNoneRule } from "../options/check-number.js";
 import {
   assertKnownOptions,
   type SignalFilterOptions,
@@ -52,6 +53,7 @@ export function conditionFrom(condition: WaitConditionInit): MessageInitShape<ty
   if ("agentId" in condition) {
     assertKnownOptions(condition, ["agentId", "milestone", "minQualityScore"]);
     const { agentId, milestone = "completed", minQualityScore } = condition;
+    checkNumber("minQualityScore", minQualityScore, amountRule);
     const score = minQualityScore === undefined ? {} : { minQualityScore };
     return { condition: { case: "agent", value: { agentId, milestone: milestoneFrom(milestone), ...score } } };
   }
@@ -63,11 +65,15 @@ export function conditionFrom(condition: WaitConditionInit): MessageInitShape<ty
   return { condition: { case: "dependency", value } };
 }
 
-/** Makes the contract's mode. */
+/** Makes the contract's mode. Throws InvalidRequestError. */
 export function modeFrom(mode: WaitModeInit): { readonly mode: WaitMode; readonly atLeast: number } {
   if (mode === "all") return { mode: WaitMode.ALL, atLeast: 0 };
   if (mode === "any") return { mode: WaitMode.ANY, atLeast: 0 };
-  if (typeof mode === "object") return { mode: WaitMode.AT_LEAST, atLeast: mode.atLeast };
+  if (typeof mode === "object" && mode !== null && mode.atLeast !== undefined) {
+    assertKnownOptions(mode, ["atLeast"]);
+    checkNumber("atLeast", mode.atLeast, countOrNoneRule);
+    return { mode: WaitMode.AT_LEAST, atLeast: mode.atLeast };
+  }
   throw invalidOption(`mode is ${JSON.stringify(mode)}, known are "all", "any" and { atLeast }`);
 }
 

@@ -10,6 +10,7 @@ import {
 import type { LongCallPlan } from "../calls/long-call.js";
 import { InvalidRequestError } from "../errors/coordination-client-error.js";
 import { invalidOption } from "../errors/invalid-option.js";
+import { checkNumber, timeoutRule } from "../options/check-number.js";
 import { assertKnownOptions } from "../signals/signal-filter.js";
 import { conditionFrom, modeFrom, type WaitConditionInit, type WaitModeInit } from "./wait-conditions.js";
 
@@ -53,8 +54,8 @@ export function waitPlan(
   options: WaitForOptions,
 ): WaitPlan {
   assertKnownOptions(options, waitForKeys);
-  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-  if (!(timeoutMs > 0)) throw invalidOption(`timeoutMs is ${timeoutMs}, it must be greater than 0`);
+  const { timeoutMs = defaultTimeoutMs } = options;
+  checkNumber("timeoutMs", timeoutMs, timeoutRule);
   const request = requestFrom(waiter, conditions, options);
   const requestFor = (restMs: number): WaitForRequest => {
     request.timeout = durationFromMs(restMs);
