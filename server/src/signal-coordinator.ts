@@ -37,6 +37,7 @@ import type { Clock } from "./model/clock.js";
 import type { FilterExpressionCompiler } from "./model/filter-expression.js";
 import type { LogEntry } from "./model/log-entry.js";
 import type { PreparedSignal } from "./model/prepared-signal.js";
+import { type HiddenValues, hiddenValuesOf } from "./model/transform/hidden-values.js";
 import type { CompiledTransform } from "./model/transform/signal-transform.js";
 import { isLiveAgent } from "./registry/agent-state.js";
 import {
@@ -109,6 +110,8 @@ export class SignalCoordinator {
   readonly #validation: AgentValidationOptions;
   /** The registered agents. */
   readonly agents: RegisteredAgents;
+  /** What of the state of coordinations is not to be shown. */
+  readonly hidden: HiddenValues;
   /** What people are told of coordinations. */
   readonly reports: CoordinationReports;
   readonly #drainListeners = new Set<() => void>();
@@ -117,6 +120,7 @@ export class SignalCoordinator {
   constructor(options: SignalCoordinatorOptions) {
     this.#options = options;
     const { store, clock, metrics } = options;
+    this.hidden = hiddenValuesOf(options.outgoing);
     this.#reader = new LogReader(store, options.onFatal);
     const committer = new GroupCommitter({ ...options, onApplied: (session) => this.#trimmer.consider(session) });
     this.#directory = new SessionDirectory({
@@ -161,6 +165,7 @@ export class SignalCoordinator {
       directory: this.#directory,
       owner: this.#serverName,
       isShared: store.shared !== undefined,
+      hidden: this.hidden,
       isDraining: () => this.#isDraining,
     };
     this.#waits = new OpenWaits({ ...options, environment: this.#waitEnvironment });
@@ -182,6 +187,7 @@ export class SignalCoordinator {
       acknowledged: this.#acknowledged,
       agents: this.agents,
       worldOf,
+      hidden: this.hidden,
     });
     metrics.setCoordinations(store.count());
   }

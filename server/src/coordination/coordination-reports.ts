@@ -3,6 +3,7 @@ import type { NamedVerdict } from "../delivery/acknowledged/named-verdicts.js";
 import type { StretchVerdict } from "../delivery/delivery-verdict.js";
 import { placeOf, type SignalPlace, signalAtSequence, signalWithId } from "../delivery/find-signal.js";
 import { judgedSignal, type ReceiptEnvironment, type Receipts, receiptsOf, verdictsOn } from "../delivery/receipts.js";
+import type { HiddenValues } from "../model/transform/hidden-values.js";
 import type { AgentView } from "../registry/agent-state.js";
 import type { SessionDirectory } from "../state/session-directory.js";
 import type { SessionState } from "../state/session-state.js";
@@ -10,6 +11,7 @@ import type { SignalStore } from "../store/signal-store.js";
 import { type ExistingSession, existingSession } from "./existing-session.js";
 import type { RegisteredAgents } from "./registered-agents.js";
 import { type ReadTimeline, readTimeline, type TimelineRequest } from "./timeline/read-timeline.js";
+import { shownConditions } from "./waits/shown-conditions.js";
 import { type UnreportedAgent, unreportedAgents } from "./waits/unreported-agents.js";
 import { type WaitGraph, waitGraphOf } from "./waits/wait-graph.js";
 import type { WaitWorld } from "./waits/wait-world.js";
@@ -21,6 +23,7 @@ export interface CoordinationReportsOptions extends ReceiptEnvironment {
   readonly acknowledged: AcknowledgedSubscriptions;
   readonly agents: RegisteredAgents;
   readonly worldOf: (session: SessionState) => WaitWorld;
+  readonly hidden: HiddenValues;
 }
 
 /** Whose deliveries to explain. */
@@ -52,7 +55,13 @@ export class CoordinationReports {
 
   /** Who waits for what in a coordination at hand. */
   waitGraphOf(session: SessionState): WaitGraph {
-    return waitGraphOf(this.#options.worldOf(session));
+    const { worldOf, hidden } = this.#options;
+    const graph = waitGraphOf(worldOf(session));
+    const waits = graph.waits.map((view) => {
+      const conditions = shownConditions(view.record.conditions, hidden);
+      return { ...view, record: { ...view.record, conditions } };
+    });
+    return { ...graph, waits };
   }
 
   /** Who has not reported in a coordination at hand. */

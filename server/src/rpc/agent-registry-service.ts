@@ -5,10 +5,11 @@ import {
   ListAgentsRequestSchema,
 } from "@coordination-signals/proto/coordination/v1/agent_registry_service";
 import { defaultLeaseMs } from "../model/limits.js";
-import { agentMessage, agentState } from "../registry/agent-state.js";
+import { agentState } from "../registry/agent-state.js";
 import { decodePageToken, encodePageToken, listingOf } from "./page-token.js";
 import { pageSizeOf, spanMs } from "./request-fields.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
+import { shownAgent } from "./shown-state.js";
 
 /** Serves `AgentRegistryService`. */
 export function agentRegistryService({
@@ -23,18 +24,19 @@ export function agentRegistryService({
         metadata,
         leaseMs: spanMs(lease, defaultLeaseMs),
       });
-      return { agent: agentMessage(coordinationId, view) };
+      return { agent: shownAgent(coordinationId, view, coordinator.hidden) };
     },
     async heartbeatAgent({ coordinationId, agentId, progress }) {
       const view = await coordinator.agents.heartbeat(coordinationId, agentId, progress);
-      return { agent: agentMessage(coordinationId, view) };
+      return { agent: shownAgent(coordinationId, view, coordinator.hidden) };
     },
     async deregisterAgent({ coordinationId, agentId }) {
       await coordinator.agents.deregister(coordinationId, agentId);
       return {};
     },
     async getAgent({ coordinationId, agentId }) {
-      return { agent: agentMessage(coordinationId, await coordinator.agents.get(coordinationId, agentId)) };
+      const view = await coordinator.agents.get(coordinationId, agentId);
+      return { agent: shownAgent(coordinationId, view, coordinator.hidden) };
     },
     listAgents: (request) => listAgents(coordinator, request),
   };
@@ -52,7 +54,7 @@ function listAgents(coordinator: ServiceDependencies["coordinator"], request: Li
     const page = wanted.slice(0, pageSize);
     const last = page.at(-1)?.record.agentId ?? "";
     return {
-      agents: page.map((view) => agentMessage(request.coordinationId, view)),
+      agents: page.map((view) => shownAgent(request.coordinationId, view, coordinator.hidden)),
       nextPageToken: wanted.length > pageSize ? encodePageToken(listing, [last]) : "",
     };
   });

@@ -8,14 +8,14 @@ import {
 } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import { SubscriptionSchema } from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { ExistingSession } from "../coordination/existing-session.js";
-import { agentMessage } from "../registry/agent-state.js";
 import type { SignalCoordinator } from "../signal-coordinator.js";
-import { coordinationMessage, dependencyMessage } from "./coordination-message.js";
+import { coordinationMessage } from "./coordination-message.js";
 import { cutToBytes } from "./cut-to-bytes.js";
 import { subscriptionMessage } from "./named-subscription.js";
 import { decodePageToken, encodePageToken, listingOf } from "./page-token.js";
 import { pageSizeOf } from "./request-fields.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
+import { shownAgent, shownDependency } from "./shown-state.js";
 import { timelineMessage, timelineRequestFrom } from "./timeline-message.js";
 import { unreportedMessages } from "./unreported-message.js";
 import { waitGraphMessage } from "./wait-graph-message.js";
@@ -73,6 +73,7 @@ async function waitFor(
 }
 
 function overviewOf(coordinator: SignalCoordinator, { session, header }: ExistingSession) {
+  const { hidden } = coordinator;
   const agents = coordinator.agents.of(session);
   const dependencies = [...session.dependencies.values()].reverse();
   const subscriptions = coordinator.named.views(session);
@@ -80,8 +81,8 @@ function overviewOf(coordinator: SignalCoordinator, { session, header }: Existin
   const unreported = coordinator.reports.unreportedIn(session);
   return {
     coordination: coordinationMessage(header),
-    agents: agents.slice(0, maxOverviewItems).map((view) => agentMessage(header.coordinationId, view)),
-    dependencies: dependencies.slice(0, maxOverviewItems).map(dependencyMessage),
+    agents: agents.slice(0, maxOverviewItems).map((view) => shownAgent(header.coordinationId, view, hidden)),
+    dependencies: dependencies.slice(0, maxOverviewItems).map((record) => shownDependency(record, hidden)),
     agentCount: BigInt(agents.length),
     dependencyCount: BigInt(dependencies.length),
     activeSubscriptions: BigInt(session.subscriptions.size),

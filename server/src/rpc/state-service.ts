@@ -21,6 +21,7 @@ import { coordinationMessage } from "./coordination-message.js";
 import { decodePageToken, encodePageToken, listingOf } from "./page-token.js";
 import { pageSizeOf } from "./request-fields.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
+import { hideInSnapshot } from "./shown-state.js";
 import { snapshotMessage } from "./snapshot-message.js";
 
 /** Serves `StateService`. */
@@ -60,7 +61,7 @@ async function createSnapshot(coordinator: SignalCoordinator, request: CreateSna
         }),
       ),
   });
-  return { snapshot: fromBinary(SnapshotSchema, bytes) };
+  return { snapshot: shownSnapshot(coordinator, bytes) };
 }
 
 async function listSnapshots(coordinator: SignalCoordinator, request: ListSnapshotsRequest) {
@@ -94,7 +95,7 @@ async function getSnapshot(
     limit: 1,
   });
   const [found] = records;
-  if (found?.key === snapshotId) return fromBinary(SnapshotSchema, found.value);
+  if (found?.key === snapshotId) return shownSnapshot(coordinator, found.value);
   throw new CoordinationError(
     "SNAPSHOT_NOT_FOUND",
     `snapshot "${snapshotId}" of coordination "${coordinationId}" does not exist`,
@@ -149,6 +150,12 @@ function stateChangeMessage(change: StateChange): MessageInitShape<typeof StateC
     throughSequence: change.sequences?.through ?? 0n,
     detail: change.detail,
   };
+}
+
+function shownSnapshot({ hidden }: SignalCoordinator, bytes: Uint8Array): Snapshot {
+  const snapshot = fromBinary(SnapshotSchema, bytes);
+  hideInSnapshot(snapshot, hidden);
+  return snapshot;
 }
 
 function withoutContents(snapshot: Snapshot): Snapshot {

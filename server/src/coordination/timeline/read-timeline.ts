@@ -2,11 +2,13 @@ import { setImmediate } from "node:timers/promises";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { maxTimelineSignals } from "../../model/limits.js";
 import type { LogEntry } from "../../model/log-entry.js";
+import type { HiddenValues } from "../../model/transform/hidden-values.js";
 import type { CompiledTransform } from "../../model/transform/signal-transform.js";
 import { maxEndedWaits } from "../../state/ended-wait.js";
 import type { LogReader } from "../../state/log-reader.js";
 import type { SessionState } from "../../state/session-state.js";
 import type { CoordinationHeader, SignalStore } from "../../store/signal-store.js";
+import { shownConditions } from "../waits/shown-conditions.js";
 import { ProviderFinder } from "../waits/wait-providers.js";
 import type { WaitWorld } from "../waits/wait-world.js";
 import type { Timeline } from "./timeline.js";
@@ -27,6 +29,7 @@ export interface TimelineEnvironment {
   readonly reader: LogReader;
   /** What the server makes of every signal that it hands out; undefined leaves them as they are. */
   readonly outgoing: CompiledTransform | undefined;
+  readonly hidden: HiddenValues;
 }
 
 /** A timeline, and what it leaves out. */
@@ -39,7 +42,7 @@ export interface ReadTimeline extends Timeline {
 
 /** Makes a coordination's timeline, in one pass over what is asked for of its history, in parts between which others run. */
 export async function readTimeline(
-  { store, reader, outgoing }: TimelineEnvironment,
+  { store, reader, outgoing, hidden }: TimelineEnvironment,
   {
     session,
     header,
@@ -65,8 +68,10 @@ export async function readTimeline(
   for await (const part of partsOf(reader, header, range)) {
     for (const entry of part) builder.add(outgoing?.apply(entry) ?? entry);
   }
+  const timeline = builder.build();
   return {
-    ...builder.build(),
+    ...timeline,
+    waits: timeline.waits.map((wait) => ({ ...wait, conditions: shownConditions(wait.conditions, hidden) })),
     forgottenWaits: dropped + Math.max(0, endedWaits - maxEndedWaits),
     leftOutSignals: range.leftOut,
   };

@@ -1,4 +1,4 @@
-import type { AgentRecord } from "../../state/agent-record.js";
+import type { AgentRecord, CompletionRecord } from "../../state/agent-record.js";
 import { type DependencyRecord, dependencyKey } from "../../state/dependency-record.js";
 import type {
   AgentConditionRecord,
@@ -13,15 +13,13 @@ export interface WaitFacts {
   dependency(key: string): DependencyRecord | undefined;
 }
 
-/** Why a condition cannot be met as things are. */
+/** Why a condition cannot be met as things are: an agent has completed otherwise than it asks for. */
 export interface ConditionFailure {
-  /** What has happened, for people to read. */
-  readonly description: string;
+  readonly condition: DependencyConditionRecord | AgentConditionRecord;
   /** The agent that has failed. */
   readonly agentId: string;
-  /** The signal that said so. */
-  readonly sequence: bigint;
-  readonly metadata: Readonly<Record<string, string>>;
+  /** How it did; not to be shown as it is. */
+  readonly completion: CompletionRecord;
 }
 
 /** Whether a condition is met. */
@@ -84,12 +82,7 @@ function dependencyState(condition: DependencyConditionRecord, facts: WaitFacts)
   for (const agentId of expectedFrom) {
     const completion = facts.agent(agentId)?.completion;
     if (completion?.error === undefined) return pending;
-    failure ??= {
-      description: `agent "${agentId}", expected to resolve ${dependencyType} "${dependencyId}", completed with an error: ${completion.error}`,
-      agentId,
-      sequence: BigInt(completion.sequence),
-      metadata: { dependency_type: dependencyType, dependency_id: dependencyId, error: completion.error },
-    };
+    failure ??= { condition, agentId, completion };
   }
   return failure === undefined ? pending : { is: "failed", failure };
 }
@@ -102,17 +95,8 @@ function agentConditionState(condition: AgentConditionRecord, agent: AgentRecord
   if (completion === undefined) return pending;
   const { agentId, minQualityScore } = condition;
   const { error, qualityScore } = completion;
-  const sequence = BigInt(completion.sequence);
-  if (error !== undefined) {
-    const description = `agent "${agentId}" completed with an error: ${error}`;
-    return { is: "failed", failure: { description, agentId, sequence, metadata: { error } } };
-  }
-  if (minQualityScore !== undefined && (qualityScore === undefined || qualityScore < minQualityScore)) {
-    const scored = qualityScore === undefined ? "without a quality_score" : `with quality_score ${qualityScore}`;
-    const description = `agent "${agentId}" completed ${scored}, at least ${minQualityScore} is asked for`;
-    const metadata = { quality_score: String(qualityScore ?? ""), min_quality_score: String(minQualityScore) };
-    return { is: "failed", failure: { description, agentId, sequence, metadata } };
-  }
+  const isTooPoor = minQualityScore !== undefined && (qualityScore === undefined || qualityScore < minQualityScore);
+  if (error !== undefined || isTooPoor) return { is: "failed", failure: { condition, agentId, completion } };
   return satisfied(completion.sequence);
 }
 

@@ -195,7 +195,7 @@ export class OpenWait implements PumpedReader {
 
   #isSatisfied(states: readonly ConditionState[]): boolean {
     const state = waitState(this.wait, states);
-    if (state.is === "failed") throw dependencyFailed(this.wait, state);
+    if (state.is === "failed") throw dependencyFailed(this.wait, state, this.#environment.hidden);
     return state.is === "satisfied";
   }
 

@@ -1,7 +1,9 @@
 import { CoordinationError } from "../../model/coordination-error.js";
 import { maxSuggestedCharacters } from "../../model/limits.js";
+import type { HiddenValues } from "../../model/transform/hidden-values.js";
 import type { WaitRecord } from "../../state/wait-record.js";
 import type { ConditionFailure } from "./condition-state.js";
+import { failureText } from "./failure-text.js";
 import { type PendingConditionView, waitViewOf } from "./wait-graph.js";
 import { describeCondition, describeStanding } from "./wait-text.js";
 import { agentStanding, type WaitWorld, waitingAgents } from "./wait-world.js";
@@ -11,20 +13,22 @@ const maxNamedConditions = 8;
 const maxNamedAgents = 8;
 const maxPathAgents = 32;
 
-/** Says that a condition has failed, and which. */
+/** Says that a condition has failed, which and why, without the values that the server keeps back. */
 export function dependencyFailed(
   { conditions }: WaitRecord,
   { failure, conditionIndex }: { readonly failure: ConditionFailure; readonly conditionIndex: number },
+  hidden: HiddenValues,
 ): CoordinationError {
+  const { description, metadata } = failureText(failure, hidden);
   const condition = conditions[conditionIndex];
   const what = condition === undefined ? "" : `${describeCondition(condition)} failed: `;
-  return new CoordinationError("DEPENDENCY_FAILED", cut(`${what}${failure.description}`), {
+  return new CoordinationError("DEPENDENCY_FAILED", cut(`${what}${description}`), {
     metadata: {
       condition_index: String(conditionIndex),
       ...(condition !== undefined && { condition: cut(describeCondition(condition)) }),
       agent_id: failure.agentId,
-      sequence: String(failure.sequence),
-      ...Object.fromEntries(Object.entries(failure.metadata).map(([key, value]) => [key, cut(value)])),
+      sequence: failure.completion.sequence,
+      ...Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, cut(value)])),
     },
   });
 }

@@ -33,5 +33,6 @@ export function outgoingTransform(
       made.set(entry, handedOut);
       return handedOut;
     },
+    changes: (event, field) => transforms.some((transform) => transform.changes(event, field)),
   };
 }

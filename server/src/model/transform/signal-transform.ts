@@ -18,7 +18,7 @@ import { changePlace, unsetValue } from "./change-place.js";
 import { fieldValueOf, OversizeError } from "./field-value.js";
 import { PathError } from "./path-error.js";
 import { compileReadMask } from "./read-mask.js";
-import { eventMessage, identityFields, placesOf, type SignalPlace } from "./signal-path.js";
+import { type EventCase, eventMessage, identityFields, placesOf, type SignalPlace } from "./signal-path.js";
 
 /** A transform that is ready to run. */
 export interface CompiledTransform {
@@ -27,9 +27,17 @@ export interface CompiledTransform {
    * is too dear for this signal or makes it larger than a signal can be.
    */
   apply(entry: LogEntry): LogEntry;
+  /** Whether it may hand out something else in a field of an event, by its local name, than what was sent. */
+  changes(event: EventCase, field: string): boolean;
 }
 
 type Step = (signal: CoordinationSignal) => CoordinationSignal;
+
+/** A part of a transform: what it makes of a signal, and as of a transform, which fields it changes. */
+interface Part {
+  readonly step: Step;
+  readonly changes: CompiledTransform["changes"];
+}
 
 /**
  * Compiles a transform: first the read mask, then the fields in order, each on what the ones before made. Throws
@@ -39,19 +47,20 @@ export function compileSignalTransform(
   transform: SignalTransform,
   expressions: SignalExpressionCompiler,
 ): CompiledTransform {
-  const steps = [
-    ...(transform.readMask === undefined ? [] : [maskStep(transform.readMask.paths)]),
-    ...transform.fields.map((field, index) => fieldStep(field, `fields[${index}]`, expressions)),
+  const parts = [
+    ...(transform.readMask === undefined ? [] : [maskPart(transform.readMask.paths)]),
+    ...transform.fields.map((field, index) => fieldPart(field, `fields[${index}]`, expressions)),
   ];
   return {
     apply(entry) {
       const before = entry.signal;
-      const after = steps.reduce((signal, step) => step(signal), before);
+      const after = parts.reduce((signal, { step }) => step(signal), before);
       if (after === before) return entry;
       const changed = entryWith(entry, after);
       checkSize(changed);
       return changed;
     },
+    changes: (event, field) => parts.some((part) => part.changes(event, field)),
   };
 }
 
@@ -65,17 +74,38 @@ function checkSize({ sequence, bytes, signal }: LogEntry): void {
   throw tooDear("fields", signal, `makes signal ${sequence} ${bytes.length} bytes long, limit is ${maxSignalBytes}`);
 }
 
-function maskStep(paths: readonly string[]): Step {
+function maskPart(paths: readonly string[]): Part {
   if (paths.length > maxReadMaskPaths) {
     throw invalidTransform("read_mask", `it has ${paths.length} paths, limit is ${maxReadMaskPaths}`);
   }
-  if (paths.includes("*")) return (signal) => signal;
+  if (paths.includes("*")) return { step: (signal) => signal, changes: () => false };
   const places = paths.flatMap((path, index) => within(`read_mask.paths[${index}]`, path, () => placesOf(path)));
-  return compileReadMask(places);
+  return {
+    step: compileReadMask(places),
+    changes: (event, field) => !places.some((place) => isIn(place, event, field) && place.keys.length === 0),
+  };
 }
 
-function fieldStep({ path, action }: FieldTransform, part: string, expressions: SignalExpressionCompiler): Step {
+function fieldPart(transform: FieldTransform, part: string, expressions: SignalExpressionCompiler): Part {
+  const { path } = transform;
   const places = within(`${part}.path`, path, () => placesOf(path).map(changeable));
+  return {
+    step: fieldStep(transform, places, part, expressions),
+    changes: (event, field) => places.some((place) => isIn(place, event, field)),
+  };
+}
+
+/** Whether a place is a field of an event, below it or the event as a whole. */
+function isIn(place: SignalPlace, event: EventCase, field: string): boolean {
+  return place.event === event && (place.field === undefined || place.field.localName === field);
+}
+
+function fieldStep(
+  { path, action }: FieldTransform,
+  places: readonly SignalPlace[],
+  part: string,
+  expressions: SignalExpressionCompiler,
+): Step {
   switch (action.case) {
     case "remove":
       return each(places, removeAt);

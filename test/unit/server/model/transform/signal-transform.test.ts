@@ -325,3 +325,31 @@ describe("a transform that is too dear for a signal", () => {
     );
   });
 });
+
+describe("which fields a transform changes", () => {
+  test.each<[string, TransformInit, boolean]>([
+    ["one that it removes", { fields: [remove("agent_completed.error")] }, true],
+    ["one that it redacts", { fields: [redact("error")] }, true],
+    ["one that it computes", { fields: [set("error", "signal.agent_completed.error")] }, true],
+    ["one of an event that it removes whole", { fields: [remove("agent_completed")] }, true],
+    ["one that the mask leaves out", { readMask: { paths: ["agent_completed.result_summary", "payload"] } }, true],
+    ["none of what the mask keeps", { readMask: { paths: ["payload", "error"] } }, false],
+    ["none of an event that the mask keeps whole", { readMask: { paths: ["agent_completed"] } }, false],
+    ["none with a mask that keeps all", { readMask: { paths: ["*"] } }, false],
+    ["no other field of the event", { fields: [remove("result_summary")] }, false],
+    ["no field of every signal's", { fields: [remove("metadata"), set("message_type", "'x'")] }, false],
+    ["what the mask keeps and a field removes", { readMask: { paths: ["*"] }, fields: [remove("error")] }, true],
+  ])("%s", (_, transform, changes) => {
+    const compiled = compileSignalTransform(create(SignalTransformSchema, transform), expressions);
+    expect(compiled.changes("agentCompleted", "error")).toBe(changes);
+  });
+
+  test("a part of a field changes the field, and a mask that keeps a part keeps no more", () => {
+    const compile = (transform: TransformInit) =>
+      compileSignalTransform(create(SignalTransformSchema, transform), expressions);
+    const fields = compile({ fields: [redact("resolution_data.file")] });
+    expect(fields.changes("dependencyResolved", "resolutionData")).toBe(true);
+    const mask = compile({ readMask: { paths: ["resolution_data.file"] } });
+    expect(mask.changes("dependencyResolved", "resolutionData")).toBe(true);
+  });
+});
