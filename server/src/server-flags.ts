@@ -83,7 +83,7 @@ export const serverFlags = {
     "redact",
     wordList("<paths>", "a comma-separated list of paths such as payload.token"),
     "",
-    "values that leave the server only as [redacted], whoever reads: a comma-separated list of paths such as payload.token",
+    "values of signals that leave the server only as [redacted], whoever reads: a comma-separated list of paths such as payload.token; agents' names are hidden in signals only",
   ),
   transformFile: flag(
     "transform-file",

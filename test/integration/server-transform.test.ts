@@ -307,6 +307,16 @@ describe("a server that hides what its state is made of", () => {
     });
   });
 
+  test("hides who resolved a dependency, and nothing else of it", async () => {
+    await using server = await startTestServer(["--redact", "resolved_by"]);
+    using client = grpc.connect(server.url);
+    await client.signals.sendSignal(resolved("model"));
+    const { dependencies } = await client.coordinations.getCoordination({ coordinationId });
+    expect(dependencies).toMatchObject([
+      { dependencyType: `${secret}.type`, dependencyId: "model", resolvedBy: "[redacted]" },
+    ]);
+  });
+
   test("shows as it is what it does not hide", async () => {
     await using server = await startTestServer(["--redact", "payload.token"]);
     using client = grpc.connect(server.url);

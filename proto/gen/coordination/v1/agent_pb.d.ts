@@ -59,7 +59,8 @@ export declare type Agent = Message<"coordination.v1.Agent"> & {
   coordinationId: string;
 
   /**
-   * What it can do.
+   * What it can do: what its registration or its last AgentInitialized said. Where the server's own transform hides that, one
+   * text, `[redacted]`.
    *
    * @generated from field: repeated string capabilities = 3;
    */
@@ -108,7 +109,7 @@ export declare type Agent = Message<"coordination.v1.Agent"> & {
   metadata: { [key: string]: string };
 
   /**
-   * What it can bring about.
+   * What it can bring about; types and ids are `[redacted]` where the server's own transform hides those of dependencies.
    *
    * @generated from field: repeated coordination.v1.Provision provides = 10;
    */

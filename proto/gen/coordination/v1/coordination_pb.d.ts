@@ -102,7 +102,7 @@ export declare type Coordination = Message<"coordination.v1.Coordination"> & {
 export declare const CoordinationSchema: GenMessage<Coordination>;
 
 /**
- * A dependency that was resolved.
+ * A dependency that was resolved. What the server's own transform hides of the signal is `[redacted]`.
  *
  * @generated from message coordination.v1.Dependency
  */

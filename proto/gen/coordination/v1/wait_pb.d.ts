@@ -14,7 +14,8 @@ import type { AgentState } from "./agent_pb.js";
 export declare const file_coordination_v1_wait: GenFile;
 
 /**
- * A dependency that has to be resolved, by whomever. What was resolved stays resolved when its signal leaves the history.
+ * A dependency that has to be resolved, by whomever. What was resolved stays resolved when its signal leaves the history. It is
+ * compared with what was sent, whatever the server's own transform makes of it.
  *
  * @generated from message coordination.v1.DependencyCondition
  */
@@ -70,6 +71,7 @@ export declare type AgentCondition = Message<"coordination.v1.AgentCondition"> &
 
   /**
    * The least quality_score, 0 to 1, of its completion; one below it, or without a score, fails the condition. Only with COMPLETED.
+   * It is compared with what was sent, whatever the server's own transform makes of it.
    *
    * @generated from field: optional double min_quality_score = 3;
    */
@@ -148,7 +150,7 @@ export declare type OpenWait = Message<"coordination.v1.OpenWait"> & {
   agentId: string;
 
   /**
-   * What it waits for.
+   * What it waits for. Types and ids of dependencies are `[redacted]` where the server's own transform hides them.
    *
    * @generated from field: repeated coordination.v1.WaitCondition conditions = 3;
    */
