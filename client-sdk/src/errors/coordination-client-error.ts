@@ -201,15 +201,21 @@ export class ConflictError extends CoordinationClientError {
   }
 }
 
+/** Stands in a loop's path for agents that are left out; no agent has such a name. */
+const pathGap = "...";
+
 /** Agents wait for each other, so that none of them could go on: this wait would have closed the loop, or was its youngest. */
 export class DeadlockError extends ConflictError {
   override readonly name = "DeadlockError";
-  /** The agents in the order in which they wait, from this one back to it. */
+  /** The agents in the order in which they wait, from this one back to it; all of them unless `omittedAgents` says otherwise. */
   readonly path: readonly string[];
+  /** How many agents of a loop that is too long for an error are not in `path`: they come before its last one. 0 when it is whole. */
+  readonly omittedAgents: number;
 
   constructor(fields: CoordinationClientErrorFields) {
     super(fields);
-    this.path = this.metadata["path"]?.split(" -> ") ?? [];
+    this.path = this.metadata["path"]?.split(" -> ").filter((agentId) => agentId !== pathGap) ?? [];
+    this.omittedAgents = Number(this.metadata["omitted_agents"] ?? 0);
   }
 }
 

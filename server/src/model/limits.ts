@@ -38,6 +38,12 @@ export const maxSuggestedCharacters = 1_600;
 export const maxComparedAgents = 2_000;
 /** Violations one error names: HTTP/2 trailers must stay small. */
 export const maxViolations = 16;
+/** Bytes of an error's message: with the metadata below, its details fit into HTTP/2 trailers. */
+export const maxErrorMessageBytes = 1_600;
+/** Bytes of a text in an error's metadata: what a completion's error takes in any script. */
+export const maxErrorTextBytes = 3_200;
+/** Bytes of an error's metadata: in base64, with the message, below the 12 KiB that every client takes. */
+export const maxErrorMetadataBytes = 7_000;
 /** Signals the tail cache keeps per coordination: readers this close to the head never touch the store. */
 export const tailCacheSignals = 1_024;
 /** Bytes the tail cache keeps per coordination. */

@@ -3,13 +3,20 @@
  * encodeURIComponent, which clients that decode with decodeURI (grpc-js) show half encoded; and it sends details of any
  * size, while C++ and Python refuse more than 16 KiB of trailers and HTTP/2 itself fails the connection above 64 KiB.
  */
+import { create } from "@bufbuild/protobuf";
+import { type Any, anyIs, anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
+import { decodeBinaryHeader, encodeBinaryHeader } from "@connectrpc/connect";
+import { ErrorInfoSchema, RetryInfoSchema } from "@coordination-signals/proto/google/rpc/error_details";
+import { type Status, StatusSchema } from "@coordination-signals/proto/google/rpc/status";
 
 const messageHeader = "grpc-message";
 const detailsHeader = "grpc-status-details-bin";
 
 /** Characters of a message that are sent; whoever needs more puts it into the details. */
 const maxMessageCharacters = 1_024;
-/** Encoded size beyond which the details stay behind: below the least limit of the common clients, less the message. */
+/** Characters that they may take once they are encoded: a character of Chinese takes nine. */
+const maxEncodedMessageCharacters = 3 * 1_024;
+/** Encoded size beyond which details are shortened: below the least limit of the common clients, less the message. */
 const maxDetailsCharacters = 12 * 1_024;
 
 /** Rewrites the trailers of a gRPC response in place, so that every client can read them. */
@@ -17,20 +24,43 @@ export function normalizeGrpcTrailers(trailers: Headers): void {
   const message = trailers.get(messageHeader);
   if (message !== null) trailers.set(messageHeader, encodeGrpcMessage(decodeURIComponent(message)));
   const details = trailers.get(detailsHeader);
-  if (details !== null && fitDetails(details) === undefined) trailers.delete(detailsHeader);
+  if (details !== null && details.length > maxDetailsCharacters) {
+    trailers.set(detailsHeader, encodeDetails(decodeBinaryHeader(details, StatusSchema)));
+  }
 }
 
-/** The encoded details of an error as they are sent: undefined when they are larger than every client can read. */
-export function fitDetails(encoded: string): string | undefined {
-  return encoded.length > maxDetailsCharacters ? undefined : encoded;
+/**
+ * The details of an error as they are sent. What is larger than every client can read loses the facts of its reason and its
+ * violations; the reason itself, and when to repeat the call, stay.
+ */
+export function encodeDetails(status: Status): string {
+  const encoded = encodeBinaryHeader(status, StatusSchema);
+  if (encoded.length <= maxDetailsCharacters) return encoded;
+  const message = status.message.slice(0, maxMessageCharacters);
+  const details = status.details.flatMap(shortDetail);
+  return encodeBinaryHeader(create(StatusSchema, { code: status.code, message, details }), StatusSchema);
+}
+
+function shortDetail(detail: Any): Any[] {
+  if (anyIs(detail, RetryInfoSchema)) return [detail];
+  const info = anyUnpack(detail, ErrorInfoSchema);
+  if (info === undefined) return [];
+  return [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: info.reason, domain: info.domain }))];
 }
 
 /** Percent-encodes a message as the gRPC specification says: UTF-8, all but printable ASCII, and the percent sign. */
 export function encodeGrpcMessage(message: string): string {
   let encoded = "";
-  for (const byte of Buffer.from(message.slice(0, maxMessageCharacters), "utf8")) {
-    const isPlain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
-    encoded += isPlain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  for (const character of message.slice(0, maxMessageCharacters)) {
+    const next = encodeCharacter(character);
+    if (encoded.length + next.length > maxEncodedMessageCharacters) break;
+    encoded += next;
   }
   return encoded;
+}
+
+function encodeCharacter(character: string): string {
+  if (character >= " " && character <= "~" && character !== "%") return character;
+  const bytes = Array.from(Buffer.from(character, "utf8"));
+  return bytes.map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
 }

@@ -839,7 +839,8 @@ export declare const CoordinationService: GenService<{
    * Waits until dependencies are resolved, agents have reached milestones or signals have come, and answers with the sequences that
    * brought it about: at once if it has all happened already. Nothing is stored; a wait that ends with UNAVAILABLE is asked again.
    * A coordination that does not exist yet is waited for.
-   * Errors: INVALID_REQUEST, INVALID_FILTER, DEPENDENCY_FAILED (metadata says which), DEADLOCK (metadata `path`), WAIT_TIMEOUT (the
+   * Errors: INVALID_REQUEST, INVALID_FILTER, DEPENDENCY_FAILED (metadata says which), DEADLOCK (metadata `path`; where it is too long
+   * for an error it lacks agents before its last one, shown as `...`, and `omitted_agents` counts them), WAIT_TIMEOUT (the
    * message says what is missing and who could bring it), COORDINATION_CLOSED, COORDINATION_NOT_FOUND (it was deleted),
    * AGENT_NOT_REGISTERED, AGENT_NOT_FOUND, TOO_MANY_WAITS, FILTER_BUDGET_EXCEEDED, STORE_UNAVAILABLE, SHUTTING_DOWN.
    *

@@ -1,5 +1,7 @@
 import { CoordinationError } from "../../model/coordination-error.js";
-import { maxSuggestedCharacters } from "../../model/limits.js";
+import { cutTextToBytes } from "../../model/cut-text.js";
+import { ErrorMetadata } from "../../model/error-metadata.js";
+import { maxErrorMessageBytes, maxErrorMetadataBytes } from "../../model/limits.js";
 import type { HiddenValues } from "../../model/transform/hidden-values.js";
 import type { WaitRecord } from "../../state/wait-record.js";
 import type { ConditionFailure } from "./condition-state.js";
@@ -8,10 +10,15 @@ import { type PendingConditionView, waitViewOf } from "./wait-graph.js";
 import { describeCondition, describeStanding } from "./wait-text.js";
 import { agentStanding, type WaitWorld, waitingAgents } from "./wait-world.js";
 
-/** Conditions that an error names, and agents that it names for each: an error's details must fit into HTTP/2 trailers. */
+/** Conditions that an error names at the most, and agents that it names for each: nobody reads more of them. */
 const maxNamedConditions = 8;
 const maxNamedAgents = 8;
-const maxPathAgents = 32;
+const maxBlockers = 32;
+/** Bytes of a loop's path: what an error has room for, less how many agents are left out. */
+const maxPathBytes = maxErrorMetadataBytes - 100;
+const pathArrow = " -> ";
+/** Stands in a path for agents that are left out. No agent has such a name. */
+const pathGap = "...";
 
 /** Says that a condition has failed, which and why, without the values that the server keeps back. */
 export function dependencyFailed(
@@ -19,51 +26,51 @@ export function dependencyFailed(
   { failure, conditionIndex }: { readonly failure: ConditionFailure; readonly conditionIndex: number },
   hidden: HiddenValues,
 ): CoordinationError {
-  const { description, metadata } = failureText(failure, hidden);
+  const reason = failureText(failure, hidden);
   const condition = conditions[conditionIndex];
-  const what = condition === undefined ? "" : `${describeCondition(condition)} failed: `;
-  return new CoordinationError("DEPENDENCY_FAILED", cut(`${what}${description}`), {
-    metadata: {
-      condition_index: String(conditionIndex),
-      ...(condition !== undefined && { condition: cut(describeCondition(condition)) }),
-      agent_id: failure.agentId,
-      sequence: failure.completion.sequence,
-      ...Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, cut(value)])),
-    },
-  });
+  const what = condition === undefined ? "" : describeCondition(condition);
+  const metadata = new ErrorMetadata();
+  metadata.add("condition_index", String(conditionIndex));
+  metadata.add("agent_id", failure.agentId);
+  metadata.add("sequence", failure.completion.sequence);
+  for (const [key, value] of Object.entries(reason.metadata)) metadata.addText(key, value);
+  if (condition !== undefined) metadata.addText("condition", what);
+  const text = `${what === "" ? "" : `${what} failed: `}${reason.description}`;
+  return errorOf("DEPENDENCY_FAILED", text, metadata);
 }
 
-/** Says that agents wait for each other, and in which order. */
+/** Says that agents wait for each other, and in which order. A path that is too long lacks agents before its last one. */
 export function deadlock(path: readonly string[]): CoordinationError {
-  const shown = path.length <= maxPathAgents ? path : [...path.slice(0, maxPathAgents - 1), "...", path.at(-1) ?? ""];
-  const text = shown.join(" -> ");
-  return new CoordinationError("DEADLOCK", `agents wait for each other: ${text}`, {
-    metadata: { path: text, agents: [...new Set(shown)].filter((agentId) => agentId !== "...").join(",") },
-  });
+  const metadata = new ErrorMetadata();
+  const shown = shownPath(path);
+  const omitted = path.length - shown.length;
+  const parts = omitted === 0 ? shown : [...shown.slice(0, -1), pathGap, ...shown.slice(-1)];
+  const text = parts.join(pathArrow);
+  metadata.add("path", text);
+  if (omitted > 0) metadata.add("omitted_agents", String(omitted));
+  // They are in the path as well, which is worth more.
+  metadata.add("agents", [...new Set(shown)].join(","));
+  return errorOf("DEADLOCK", `agents wait for each other: ${text}`, metadata);
 }
 
 /** Says what is still missing when the time is over, and who could bring it. */
 export function waitTimeout(wait: WaitRecord, world: WaitWorld): CoordinationError {
   const { isOrphan, blockedBy, pending } = waitViewOf(world, wait);
-  const metadata: Record<string, string> = { orphan: String(isOrphan) };
-  if (blockedBy.length > 0) metadata["blocked_by"] = cut(blockedBy.slice(0, maxPathAgents).join(","));
+  const metadata = new ErrorMetadata();
+  metadata.add("orphan", String(isOrphan));
+  metadata.add("missing_count", String(pending.length));
+  if (blockedBy.length > 0) metadata.addNames("blocked_by", blockedBy, maxBlockers);
   const missing = pending.slice(0, maxNamedConditions).map((condition, index) => {
     const record = wait.conditions[condition.conditionIndex];
     const what = record === undefined ? "" : describeCondition(record);
-    const who = describeProviders(condition, world);
-    metadata[`missing_${index}`] = cut(what);
-    metadata[`missing_${index}_from`] = cut(condition.agentIds.slice(0, maxNamedAgents).join(","));
-    return `${what}, ${who}`;
+    if (metadata.addText(`missing_${index}`, what)) {
+      metadata.addNames(`missing_${index}_from`, condition.agentIds, maxNamedAgents);
+    }
+    return `${what}, ${describeProviders(condition, world)}`;
   });
-  metadata["missing_count"] = String(pending.length);
   const waitedMs = Math.max(0, wait.expireTimeMs - wait.startTimeMs);
-  return new CoordinationError(
-    "WAIT_TIMEOUT",
-    cut(
-      `waited ${waitedMs} ms, ${pending.length} of ${wait.conditions.length} conditions are not met: ${missing.join("; ")}`,
-    ),
-    { metadata },
-  );
+  const count = `${pending.length} of ${wait.conditions.length} conditions are not met`;
+  return errorOf("WAIT_TIMEOUT", `waited ${waitedMs} ms, ${count}: ${missing.join("; ")}`, metadata);
 }
 
 /** Says that no more waits can be open. */
@@ -97,6 +104,23 @@ function describeProviders({ agentIds, anyone }: PendingConditionView, world: Wa
   return `which ${anyone ? "anybody" : "these"} could bring: ${names.join(", ")}${more}`;
 }
 
-function cut(text: string): string {
-  return text.length <= maxSuggestedCharacters ? text : `${text.slice(0, maxSuggestedCharacters - 3)}...`;
+/** A path if there is room for it; else as many of its agents, from the first one, as there is, and the last one, which closes the loop. */
+function shownPath(path: readonly string[]): readonly string[] {
+  const lengthOf = (agentId: string) => agentId.length + pathArrow.length;
+  if (path.reduce((sum, agentId) => sum + lengthOf(agentId), 0) <= maxPathBytes) return path;
+  const last = path.slice(-1);
+  let room = maxPathBytes - lengthOf(pathGap) - lengthOf(last.join());
+  const end = path.findIndex((agentId) => {
+    room -= lengthOf(agentId);
+    return room < 0;
+  });
+  return [...path.slice(0, end), ...last];
+}
+
+function errorOf(
+  reason: "DEPENDENCY_FAILED" | "DEADLOCK" | "WAIT_TIMEOUT",
+  message: string,
+  { facts }: ErrorMetadata,
+): CoordinationError {
+  return new CoordinationError(reason, cutTextToBytes(message, maxErrorMessageBytes), { metadata: facts });
 }

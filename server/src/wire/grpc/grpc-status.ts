@@ -1,10 +1,10 @@
 import type { OutgoingHttpHeaders } from "node:http2";
 import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { type ConnectError, encodeBinaryHeader } from "@connectrpc/connect";
+import type { ConnectError } from "@connectrpc/connect";
 import { StatusSchema } from "@coordination-signals/proto/google/rpc/status";
 import { type OnCompleted, withReason } from "../error-completion.js";
-import { encodeGrpcMessage, fitDetails } from "../grpc-trailers.js";
+import { encodeDetails, encodeGrpcMessage } from "../grpc-trailers.js";
 
 const ok: OutgoingHttpHeaders = { "grpc-status": "0" };
 
@@ -26,12 +26,11 @@ export function failureTrailers(
       : { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value },
   );
   const status = create(StatusSchema, { code: error.code, message: error.rawMessage, details });
-  const encoded = fitDetails(encodeBinaryHeader(status, StatusSchema));
   return {
     ...(added && Object.fromEntries(added)),
     ...Object.fromEntries(error.metadata),
     "grpc-status": String(error.code),
     "grpc-message": encodeGrpcMessage(error.rawMessage),
-    ...(encoded !== undefined && { "grpc-status-details-bin": encoded }),
+    "grpc-status-details-bin": encodeDetails(status),
   };
 }

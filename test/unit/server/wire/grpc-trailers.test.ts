@@ -1,3 +1,8 @@
+import { create } from "@bufbuild/protobuf";
+import { anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
+import { decodeBinaryHeader, encodeBinaryHeader } from "@connectrpc/connect";
+import { ErrorInfoSchema, RetryInfoSchema } from "@coordination-signals/proto/google/rpc/error_details";
+import { StatusSchema } from "@coordination-signals/proto/google/rpc/status";
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { encodeGrpcMessage, normalizeGrpcTrailers } from "../../../../server/src/wire/grpc-trailers.js";
@@ -25,6 +30,12 @@ describe("encodeGrpcMessage", () => {
   test("keeps the first 1,024 characters", () => {
     expect(encodeGrpcMessage("x".repeat(2_000))).toHaveLength(1_024);
   });
+
+  test("keeps fewer characters, all of them whole, where they take much room", () => {
+    const encoded = encodeGrpcMessage("错".repeat(1_024));
+    expect(encoded.length).toBeLessThanOrEqual(3_072);
+    expect(decodeURIComponent(encoded)).toMatch(/^错+$/);
+  });
 });
 
 describe("normalizeGrpcTrailers", () => {
@@ -42,9 +53,26 @@ describe("normalizeGrpcTrailers", () => {
     });
   });
 
-  test("leaves behind details that would be refused with the whole answer", () => {
-    const trailers = new Headers({ "grpc-status": "3", "grpc-status-details-bin": "A".repeat(12_289) });
+  test("takes the facts from an error that would be refused with the whole answer, and leaves its reason", () => {
+    const metadata = { path: "x".repeat(10_000) };
+    const details = [
+      anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: "DEADLOCK", domain: "coordination.v1", metadata })),
+      anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay: { seconds: 1n } })),
+      anyPack(StatusSchema, create(StatusSchema, { message: "something else" })),
+    ];
+    const status = create(StatusSchema, { code: 10, message: "y".repeat(10_000), details });
+    const encoded = encodeBinaryHeader(status, StatusSchema);
+    const trailers = new Headers({ "grpc-status": "10", "grpc-status-details-bin": encoded });
     normalizeGrpcTrailers(trailers);
-    expect(Object.fromEntries(trailers)).toEqual({ "grpc-status": "3" });
+    const sent = decodeBinaryHeader(trailers.get("grpc-status-details-bin") ?? "", StatusSchema);
+    expect(sent).toMatchObject({ code: 10, message: "y".repeat(1_024) });
+    const [info, retry, ...others] = sent.details;
+    expect(info && anyUnpack(info, ErrorInfoSchema)).toMatchObject({
+      reason: "DEADLOCK",
+      domain: "coordination.v1",
+      metadata: {},
+    });
+    expect(retry && anyUnpack(retry, RetryInfoSchema)).toMatchObject({ retryDelay: { seconds: 1n } });
+    expect(others).toEqual([]);
   });
 });
