@@ -1,14 +1,16 @@
 /**
  * Errors that the protocol library raises itself (a message that does not parse, a compression nobody knows) never reach
  * the services' error table. They are completed here, in whichever form their protocol gives them: a malformed binary
- * message is the caller's fault and not INTERNAL, and every error carries a `google.rpc.ErrorInfo`.
+ * message is the caller's fault and not INTERNAL, an answer that is too large is not the caller's, and every error carries a
+ * `google.rpc.ErrorInfo`.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, encodeBinaryHeader } from "@connectrpc/connect";
 import { type ErrorInfo, ErrorInfoSchema } from "@coordination-signals/proto/google/rpc/error_details";
 import { StatusSchema } from "@coordination-signals/proto/google/rpc/status";
-import { errorDomain } from "./wire-refusal.js";
+import { encodeGrpcMessage } from "./grpc-trailers.js";
+import { errorDomain, responseTooLarge } from "./wire-refusal.js";
 
 /** An error as JSON in the Connect protocol. */
 export interface ConnectErrorJson {
@@ -21,16 +23,18 @@ export interface ConnectErrorJson {
 export type OnCompleted = (reason: string) => void;
 
 const parseFailure = "parse binary: ";
+/** What the library says of an answer that is too large. That is no fault of its request. */
+const largeResponse = /^message size (\d+) is larger than configured writeMaxBytes (\d+)$/;
 
 /** Completes the trailers of a gRPC or gRPC-Web response in place. */
 export function completeTrailers(trailers: Headers, onCompleted: OnCompleted): void {
   const given = Number(trailers.get("grpc-status") ?? "0");
   if (given === 0 || trailers.has("grpc-status-details-bin")) return;
-  const message = decodeURIComponent(trailers.get("grpc-message") ?? "");
-  const code = codeOf(given, message);
+  const { code, message } = judge(given, decodeURIComponent(trailers.get("grpc-message") ?? ""));
   const reason = reasonOf(code);
   const status = create(StatusSchema, { code, message, details: [anyPack(ErrorInfoSchema, errorInfo(reason))] });
   trailers.set("grpc-status", String(code));
+  if (message !== "") trailers.set("grpc-message", encodeGrpcMessage(message));
   trailers.set("grpc-status-details-bin", encodeBinaryHeader(status, StatusSchema));
   onCompleted(reason);
 }
@@ -38,32 +42,44 @@ export function completeTrailers(trailers: Headers, onCompleted: OnCompleted): v
 /** Completes an error that has no details. */
 export function withReason(error: ConnectError, onCompleted: OnCompleted): ConnectError {
   if (error.details.length > 0) return error;
-  const code = codeOf(error.code, error.rawMessage);
+  const { code, message } = judge(error.code, error.rawMessage);
   const reason = reasonOf(code);
   onCompleted(reason);
   const details = [{ desc: ErrorInfoSchema, value: errorInfo(reason) }];
-  return new ConnectError(error.rawMessage, code, error.metadata, details, error.cause);
+  return new ConnectError(message, code, error.metadata, details, error.cause);
 }
 
 /** Completes an error of the Connect protocol in place. */
 export function completeConnectError(error: ConnectErrorJson, onCompleted: OnCompleted): void {
   if (error.details !== undefined) return;
-  const code = codeOf(codeFromName(error.code), error.message ?? "");
+  const { code, message } = judge(codeFromName(error.code), error.message ?? "");
   const reason = reasonOf(code);
   const info = errorInfo(reason);
   const value = Buffer.from(toBinary(ErrorInfoSchema, info)).toString("base64").replaceAll("=", "");
   error.code = nameOf(code);
+  error.message = message;
   error.details = [{ type: ErrorInfoSchema.typeName, value, debug: { reason, domain: errorDomain } }];
   onCompleted(reason);
 }
 
-/** HTTP status of an error in the Connect protocol that is completed to INVALID_ARGUMENT, else the one it has. */
+/** HTTP status of an error in the Connect protocol whose code may have been completed to another one, else the one it has. */
 export function httpStatusOf(error: ConnectErrorJson, status: number): number {
-  return error.code === nameOf(Code.InvalidArgument) ? 400 : status;
+  switch (error.code) {
+    case nameOf(Code.InvalidArgument):
+      return 400;
+    case nameOf(Code.Internal):
+      return 500;
+    default:
+      return status;
+  }
 }
 
-function codeOf(code: number, message: string): number {
-  return code === Code.Internal && message.startsWith(parseFailure) ? Code.InvalidArgument : code;
+/** Whose fault an error is, and what it is called. */
+function judge(code: number, message: string): { readonly code: number; readonly message: string } {
+  if (code === Code.Internal && message.startsWith(parseFailure)) return { code: Code.InvalidArgument, message };
+  const [, bytes, limitBytes] = largeResponse.exec(message) ?? [];
+  if (bytes === undefined) return { code, message };
+  return { code: Code.Internal, message: responseTooLarge(Number(bytes), Number(limitBytes)) };
 }
 
 function reasonOf(code: number): string {

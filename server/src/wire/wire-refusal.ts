@@ -50,6 +50,11 @@ export class WireRefusal extends Error {
   }
 }
 
+/** Says that an answer is too large to be sent. */
+export function responseTooLarge(bytes: number, limitBytes: number): string {
+  return `response is ${bytes} bytes, limit is ${limitBytes}`;
+}
+
 /** The refusal of a request message that is larger than allowed. `bytes` is its size, or where reading it stopped. */
 export function requestTooLarge(bytes: number, limitBytes: number): WireRefusal {
   return new WireRefusal({

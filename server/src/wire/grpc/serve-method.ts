@@ -8,6 +8,7 @@ import { requestCompression } from "../accepted-compressions.js";
 import { grpcTimeoutMs } from "../call-deadline.js";
 import type { PortLimits } from "../port-limits.js";
 import type { PortLogger } from "../port-logger.js";
+import { responseTooLarge } from "../wire-refusal.js";
 import type { GrpcCall } from "./grpc-call.js";
 import { GrpcContext } from "./grpc-context.js";
 import { type Invocation, invokeStreaming, invokeUnary, type StreamingSpec, type UnarySpec } from "./invoke-method.js";
@@ -96,8 +97,7 @@ function encode(desc: DescMessage, message: Message, maxBytes: number): Uint8Arr
   const frame = readyFrame(message);
   const bytes = frame?.subarray(grpcFrameHeaderBytes) ?? toBinary(desc, message);
   if (bytes.byteLength > maxBytes) {
-    const text = `response is ${bytes.byteLength} bytes, limit is ${maxBytes}`;
-    throw new ConnectError(text, Code.ResourceExhausted);
+    throw new ConnectError(responseTooLarge(bytes.byteLength, maxBytes), Code.Internal);
   }
   return frame ?? grpcFrame(bytes);
 }

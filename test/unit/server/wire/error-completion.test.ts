@@ -37,6 +37,14 @@ describe("completeTrailers", () => {
     expect([status?.code, headers.get("grpc-status")]).toEqual([3, "3"]);
   });
 
+  test("does not blame the request for an answer that is too large", () => {
+    const text = "message%20size%205000000%20is%20larger%20than%20configured%20writeMaxBytes%204194304";
+    const { headers, status, info } = complete({ "grpc-status": "8", "grpc-message": text });
+    expect(status).toMatchObject({ code: 13, message: "response is 5000000 bytes, limit is 4194304" });
+    expect(info).toMatchObject({ reason: "INTERNAL" });
+    expect(headers.get("grpc-message")).toBe("response is 5000000 bytes, limit is 4194304");
+  });
+
   test.each([
     ["1", "CANCELED"],
     ["4", "REQUEST_TIMEOUT"],
@@ -73,6 +81,14 @@ describe("completeConnectError", () => {
     const error: ConnectErrorJson = { code: "internal", message: "parse binary: premature EOF" };
     completeConnectError(error, () => {});
     expect([error.code, httpStatusOf(error, 500)]).toEqual(["invalid_argument", 400]);
+  });
+
+  test("does not blame the request for an answer that is too large, in the status of HTTP too", () => {
+    const message = "message size 5000000 is larger than configured writeMaxBytes 4194304";
+    const error: ConnectErrorJson = { code: "resource_exhausted", message };
+    completeConnectError(error, () => {});
+    expect(error).toMatchObject({ code: "internal", message: "response is 5000000 bytes, limit is 4194304" });
+    expect(httpStatusOf(error, 429)).toBe(500);
   });
 
   test("leaves an error with details as it is", () => {
