@@ -6,6 +6,15 @@ export const maxSignalBytes = 256 * 1024;
 export const maxRequestBytes = 4 * 1024 * 1024;
 /** Where response batches and pages are cut: below every default client limit (gRPC's is 4 MiB). */
 export const maxResponseBytes = 1024 * 1024;
+/**
+ * Bytes of open waits in one answer. In JSON the smallest of them take four times as much, and other lists stand beside them: together
+ * they stay below what clients take.
+ */
+export const maxListedWaitBytes = 640 * 1024;
+/** Bytes of each other list that stands beside open waits. */
+export const maxListBytes = 256 * 1024;
+/** Characters of a digraph of Graphviz. */
+export const maxDotCharacters = 256 * 1024;
 /** Signals in one subscription batch: bounds the time one turn of the event loop spends on one reader. */
 export const maxBatchSignals = 1000;
 /**

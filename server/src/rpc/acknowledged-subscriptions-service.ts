@@ -201,9 +201,9 @@ async function listSubscriptions({ coordinator }: ServiceDependencies, request: 
   const views = await coordinator.look(coordinationId, ({ session }) => coordinator.named.views(session));
   const rest = views.filter(({ record }) => record.name > after);
   const page = rest.slice(0, pageSizeOf(request.pageSize));
-  const subscriptions: Subscription[] = cutToBytes(SubscriptionSchema, page, (view) =>
-    subscriptionMessage(coordinationId, view),
-  );
+  const subscriptions: Subscription[] = cutToBytes(SubscriptionSchema, page, {
+    messageOf: (view) => subscriptionMessage(coordinationId, view),
+  });
   const last = subscriptions.at(-1)?.subscription ?? "";
   return {
     subscriptions,

@@ -1,4 +1,6 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { AgentSchema } from "@coordination-signals/proto/coordination/v1/agent";
+import { DependencySchema } from "@coordination-signals/proto/coordination/v1/coordination";
 import {
   type CoordinationService,
   type ListCoordinationsRequest,
@@ -8,6 +10,7 @@ import {
 } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import { SubscriptionSchema } from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { ExistingSession } from "../coordination/existing-session.js";
+import { maxListBytes } from "../model/limits.js";
 import type { SignalCoordinator } from "../signal-coordinator.js";
 import { coordinationMessage } from "./coordination-message.js";
 import { cutToBytes } from "./cut-to-bytes.js";
@@ -19,9 +22,10 @@ import { shownAgent, shownDependency } from "./shown-state.js";
 import { timelineMessage, timelineRequestFrom } from "./timeline-message.js";
 import { unreportedMessages } from "./unreported-message.js";
 import { waitGraphMessage } from "./wait-graph-message.js";
-import { openWaitMessage, waitRequestFrom, waitResponse } from "./wait-message.js";
+import { openWaitMessages, waitRequestFrom, waitResponse } from "./wait-message.js";
 
 const maxOverviewItems = 1_000;
+const maxBytes = maxListBytes;
 
 /** Serves `CoordinationService`. */
 export function coordinationService(
@@ -81,17 +85,24 @@ function overviewOf(coordinator: SignalCoordinator, { session, header }: Existin
   const unreported = coordinator.reports.unreportedIn(session);
   return {
     coordination: coordinationMessage(header),
-    agents: agents.slice(0, maxOverviewItems).map((view) => shownAgent(header.coordinationId, view, hidden)),
-    dependencies: dependencies.slice(0, maxOverviewItems).map((record) => shownDependency(record, hidden)),
+    agents: cutToBytes(AgentSchema, agents.slice(0, maxOverviewItems), {
+      messageOf: (view) => shownAgent(header.coordinationId, view, hidden),
+      maxBytes,
+    }),
+    dependencies: cutToBytes(DependencySchema, dependencies.slice(0, maxOverviewItems), {
+      messageOf: (record) => shownDependency(record, hidden),
+      maxBytes,
+    }),
     agentCount: BigInt(agents.length),
     dependencyCount: BigInt(dependencies.length),
     activeSubscriptions: BigInt(session.subscriptions.size),
-    waits: waits.slice(0, maxOverviewItems).map(openWaitMessage),
+    waits: openWaitMessages(waits),
     waitCount: BigInt(waits.length),
     deadLetterCount: BigInt(session.named.deadLetters.size),
-    subscriptions: cutToBytes(SubscriptionSchema, subscriptions.slice(0, maxOverviewItems), (view) =>
-      subscriptionMessage(header.coordinationId, view),
-    ),
+    subscriptions: cutToBytes(SubscriptionSchema, subscriptions.slice(0, maxOverviewItems), {
+      messageOf: (view) => subscriptionMessage(header.coordinationId, view),
+      maxBytes,
+    }),
     subscriptionCount: BigInt(subscriptions.length),
     unreportedAgents: unreportedMessages(unreported.slice(0, maxOverviewItems), agents),
     unreportedAgentCount: BigInt(unreported.length),

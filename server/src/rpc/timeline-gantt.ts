@@ -2,6 +2,7 @@ import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { GetTimelineResponse } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import { CriticalLink, type TimelineLane } from "@coordination-signals/proto/coordination/v1/timeline";
 import { maxMermaidCharacters } from "../model/limits.js";
+import { cutLines } from "./cut-lines.js";
 
 /** The timeline as a Gantt chart of Mermaid: a section for each agent, the critical path first. */
 export function ganttText(coordinationId: string, timeline: GetTimelineResponse): string {
@@ -14,19 +15,8 @@ export function ganttText(coordinationId: string, timeline: GetTimelineResponse)
   const lines = sections.flatMap(([name, tasks]) =>
     tasks.length === 0 ? [] : [`  section ${ganttLabel(name)}`, ...tasks],
   );
-  return cutText(head, lines);
-}
-
-/** Mermaid refuses to draw more characters than its limit. */
-function cutText(head: readonly string[], lines: readonly string[]): string {
-  const note = (count: number) => `  %% ${count} lines are left out`;
-  let room = maxMermaidCharacters - head.join("\n").length - note(lines.length).length - 2;
-  const kept = lines.findIndex((line) => {
-    room -= line.length + 1;
-    return room < 0;
-  });
-  const shown = kept === -1 ? lines : [...lines.slice(0, kept), note(lines.length - kept)];
-  return `${[...head, ...shown].join("\n")}\n`;
+  // Mermaid refuses to draw more.
+  return cutLines({ head, lines }, { maxCharacters: maxMermaidCharacters, comment: "%%" });
 }
 
 function pathTasks({ criticalPath }: GetTimelineResponse): readonly string[] {

@@ -6,7 +6,9 @@ import {
   UnreportedKind,
 } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import type { UnreportedAgent } from "../coordination/waits/unreported-agents.js";
+import { maxListBytes } from "../model/limits.js";
 import { type AgentView, agentState } from "../registry/agent-state.js";
+import { cutToBytes } from "./cut-to-bytes.js";
 
 const maxNamedAgents = 100;
 
@@ -16,18 +18,20 @@ const kinds: Readonly<Record<UnreportedAgent["kind"], UnreportedKind>> = {
   unfinished: UnreportedKind.UNFINISHED,
 };
 
-/** Agents that have not reported, as the contract shows them. */
+/** Agents that have not reported, as the contract shows them: as many as fit beside other lists. */
 export function unreportedMessages(
   unreported: readonly UnreportedAgent[],
   registered: readonly AgentView[],
 ): UnreportedAgentMessage[] {
   const states = new Map(registered.map((view) => [view.record.agentId, agentState(view)]));
-  return unreported.map(({ agentId, kind, awaitedBy }) =>
-    create(UnreportedAgentSchema, {
-      agentId,
-      kind: kinds[kind],
-      state: states.get(agentId) ?? AgentState.UNSPECIFIED,
-      awaitedBy: awaitedBy.slice(0, maxNamedAgents),
-    }),
-  );
+  return cutToBytes(UnreportedAgentSchema, unreported, {
+    messageOf: ({ agentId, kind, awaitedBy }) =>
+      create(UnreportedAgentSchema, {
+        agentId,
+        kind: kinds[kind],
+        state: states.get(agentId) ?? AgentState.UNSPECIFIED,
+        awaitedBy: awaitedBy.slice(0, maxNamedAgents),
+      }),
+    maxBytes: maxListBytes,
+  });
 }

@@ -5,30 +5,38 @@ import {
   GetWaitGraphResponseSchema,
   GraphFormat,
 } from "@coordination-signals/proto/coordination/v1/coordination_service";
-import type { WaitEdge, WaitGraphAgent } from "@coordination-signals/proto/coordination/v1/wait";
-import { WaitEdgeSchema, WaitGraphAgentSchema } from "@coordination-signals/proto/coordination/v1/wait";
+import {
+  type WaitEdge,
+  WaitEdgeSchema,
+  type WaitGraphAgent,
+  WaitGraphAgentSchema,
+  type WaitLoop,
+  WaitLoopSchema,
+} from "@coordination-signals/proto/coordination/v1/wait";
 import type { WaitGraph, WaitView } from "../coordination/waits/wait-graph.js";
+import { maxListBytes } from "../model/limits.js";
 import { type AgentView, agentState } from "../registry/agent-state.js";
+import { cutToBytes } from "./cut-to-bytes.js";
 import { dotText, mermaidText } from "./wait-graph-text.js";
-import { openWaitMessage } from "./wait-message.js";
+import { openWaitMessages } from "./wait-message.js";
 
-const maxWaits = 1_000;
 const maxAgents = 1_000;
-const maxEdges = 10_000;
 
-/** The wait graph as the contract shows it. */
+/** The wait graph as the contract shows it: as much, from the oldest wait, as fits. */
 export function waitGraphMessage(
   { graph, agents }: { readonly graph: WaitGraph; readonly agents: readonly AgentView[] },
   format: GraphFormat,
 ): GetWaitGraphResponse {
   const states = new Map(agents.map((view) => [view.record.agentId, agentState(view)]));
-  const waits = graph.waits.slice(0, maxWaits);
-  const edges = waits.flatMap(edgesOf).slice(0, maxEdges);
+  const waits = openWaitMessages(graph.waits);
+  const listed = graph.waits.slice(0, waits.length);
+  const maxBytes = maxListBytes;
+  const edges = cutToBytes(WaitEdgeSchema, edgesOf(listed), { messageOf: (edge) => edge, maxBytes });
   const message = create(GetWaitGraphResponseSchema, {
-    waits: waits.map(openWaitMessage),
+    waits,
     edges,
-    agents: agentsOf(waits, edges, states),
-    loops: graph.loops.map((agentIds) => ({ agentIds: [...agentIds] })),
+    agents: agentsOf(listed, edges, states),
+    loops: cutToBytes(WaitLoopSchema, graph.loops, { messageOf: loopMessage, maxBytes }),
     waitCount: BigInt(graph.waits.length),
   });
   if (format === GraphFormat.MERMAID) message.text = mermaidText(message);
@@ -37,12 +45,18 @@ export function waitGraphMessage(
 }
 
 /** Only those who are named: a wait that anybody can end would be drawn as a wait for everybody. */
-function edgesOf({ record, pending }: WaitView): WaitEdge[] {
-  return pending.flatMap(({ conditionIndex, agentIds, anyone }) =>
-    (anyone ? [] : agentIds).map((toAgentId) =>
-      create(WaitEdgeSchema, { fromAgentId: record.agentId, toAgentId, waitId: record.waitId, conditionIndex }),
-    ),
-  );
+function* edgesOf(waits: readonly WaitView[]): Iterable<WaitEdge> {
+  for (const { record, pending } of waits) {
+    for (const { conditionIndex, agentIds, anyone } of pending) {
+      if (anyone) continue;
+      const ends = { fromAgentId: record.agentId, waitId: record.waitId, conditionIndex };
+      for (const toAgentId of agentIds) yield create(WaitEdgeSchema, { ...ends, toAgentId });
+    }
+  }
+}
+
+function loopMessage(agentIds: readonly string[]): WaitLoop {
+  return create(WaitLoopSchema, { agentIds: [...agentIds] });
 }
 
 function agentsOf(

@@ -1,6 +1,8 @@
 import { AgentState } from "@coordination-signals/proto/coordination/v1/agent";
 import type { GetWaitGraphResponse } from "@coordination-signals/proto/coordination/v1/coordination_service";
 import type { WaitEdge } from "@coordination-signals/proto/coordination/v1/wait";
+import { maxDotCharacters, maxMermaidCharacters } from "../model/limits.js";
+import { cutLines } from "./cut-lines.js";
 
 interface Drawing {
   /** Node names by agent: ids can hold characters that a format gives a meaning. */
@@ -11,19 +13,21 @@ interface Drawing {
   readonly deadlocked: ReadonlySet<string>;
   /** Agents of loops. */
   readonly inLoops: ReadonlySet<string>;
+  /** Those between agents that are listed. */
+  readonly edges: readonly WaitEdge[];
   /** Pairs of an agent and what it waits for that nobody is named to bring. */
   readonly open: readonly { readonly agentId: string; readonly label: string; readonly isOrphan: boolean }[];
 }
 
 /** The graph as a flowchart of Mermaid. */
 export function mermaidText(graph: GetWaitGraphResponse): string {
-  const { nodes, labels, deadlocked, inLoops, open } = drawingOf(graph);
-  const lines = ["flowchart LR"];
+  const { nodes, labels, deadlocked, inLoops, edges, open } = drawingOf(graph);
+  const lines: string[] = [];
   for (const { agentId, state } of graph.agents) {
     const style = inLoops.has(agentId) ? ":::loop" : "";
     lines.push(`  ${nodes.get(agentId)}["${mermaidLabel(`${agentId} (${stateName(state)})`)}"]${style}`);
   }
-  for (const edge of graph.edges) {
+  for (const edge of edges) {
     const arrow = deadlocked.has(edge.waitId) ? "==>" : "-->";
     const label = mermaidLabel(labels.get(keyOf(edge)) ?? "");
     lines.push(`  ${nodes.get(edge.fromAgentId)} ${arrow}|"${label}"| ${nodes.get(edge.toAgentId)}`);
@@ -32,19 +36,20 @@ export function mermaidText(graph: GetWaitGraphResponse): string {
     lines.push(`  w${index}(["${mermaidLabel(isOrphan ? `${label}: nobody` : label)}"])`);
     lines.push(`  ${nodes.get(agentId)} -.-> w${index}`);
   }
-  lines.push("  classDef loop stroke:#c00,stroke-width:3px");
-  return `${lines.join("\n")}\n`;
+  const frame = { head: ["flowchart LR"], lines, foot: ["  classDef loop stroke:#c00,stroke-width:3px"] };
+  // Mermaid refuses to draw more.
+  return cutLines(frame, { maxCharacters: maxMermaidCharacters, comment: "%%" });
 }
 
 /** The graph as a digraph of Graphviz. */
 export function dotText(graph: GetWaitGraphResponse): string {
-  const { nodes, labels, deadlocked, inLoops, open } = drawingOf(graph);
-  const lines = ["digraph waits {", "  rankdir=LR;"];
+  const { nodes, labels, deadlocked, inLoops, edges, open } = drawingOf(graph);
+  const lines: string[] = [];
   for (const { agentId, state } of graph.agents) {
     const style = inLoops.has(agentId) ? ', color="red", penwidth=3' : "";
     lines.push(`  ${nodes.get(agentId)} [label=${dotLabel(`${agentId} (${stateName(state)})`)}${style}];`);
   }
-  for (const edge of graph.edges) {
+  for (const edge of edges) {
     const style = deadlocked.has(edge.waitId) ? ', color="red"' : "";
     const label = dotLabel(labels.get(keyOf(edge)) ?? "");
     lines.push(`  ${nodes.get(edge.fromAgentId)} -> ${nodes.get(edge.toAgentId)} [label=${label}${style}];`);
@@ -53,13 +58,15 @@ export function dotText(graph: GetWaitGraphResponse): string {
     lines.push(`  w${index} [shape=box, label=${dotLabel(isOrphan ? `${label}: nobody` : label)}];`);
     lines.push(`  ${nodes.get(agentId)} -> w${index} [style=dashed];`);
   }
-  return `${[...lines, "}"].join("\n")}\n`;
+  const frame = { head: ["digraph waits {", "  rankdir=LR;"], lines, foot: ["}"] };
+  return cutLines(frame, { maxCharacters: maxDotCharacters, comment: "//" });
 }
 
-function drawingOf({ waits, agents, loops }: GetWaitGraphResponse): Drawing {
+function drawingOf({ waits, agents, loops, edges }: GetWaitGraphResponse): Drawing {
+  const nodes = new Map(agents.map(({ agentId }, index) => [agentId, `a${index}`]));
   const pending = waits.flatMap((wait) => wait.pendingConditions.map((condition) => ({ wait, condition })));
   return {
-    nodes: new Map(agents.map(({ agentId }, index) => [agentId, `a${index}`])),
+    nodes,
     labels: new Map(
       pending.map(({ wait: { waitId }, condition: { conditionIndex, description } }) => [
         keyOf({ waitId, conditionIndex }),
@@ -68,8 +75,9 @@ function drawingOf({ waits, agents, loops }: GetWaitGraphResponse): Drawing {
     ),
     deadlocked: new Set(waits.filter(({ deadlocked }) => deadlocked).map(({ waitId }) => waitId)),
     inLoops: new Set(loops.flatMap(({ agentIds }) => agentIds)),
+    edges: edges.filter(({ fromAgentId, toAgentId }) => nodes.has(fromAgentId) && nodes.has(toAgentId)),
     open: pending
-      .filter(({ condition }) => condition.anyone)
+      .filter(({ wait, condition }) => condition.anyone && nodes.has(wait.agentId))
       .map(({ wait, condition }) => ({
         agentId: wait.agentId,
         label: condition.description,

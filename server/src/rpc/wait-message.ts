@@ -22,12 +22,19 @@ import type { WaitRequest } from "../coordination/waits/wait-request.js";
 import { describeCondition } from "../coordination/waits/wait-text.js";
 import { CoordinationError } from "../model/coordination-error.js";
 import type { FilterExpressionCompiler } from "../model/filter-expression.js";
-import { defaultWaitTimeoutMs, maxWaitBytes } from "../model/limits.js";
+import { defaultWaitTimeoutMs, maxListedWaitBytes, maxWaitBytes } from "../model/limits.js";
 import { compileSignalFilter } from "../model/signal-filter.js";
 import type { AgentConditionRecord, WaitConditionRecord, WaitRecord } from "../state/wait-record.js";
+import { cutToBytes } from "./cut-to-bytes.js";
 import { spanMs } from "./request-fields.js";
 
+const maxListedWaits = 1_000;
+/** Agents that are named for one condition, and agents of loops for one wait. */
 const maxNamedAgents = 100;
+/** Agents that are named for a condition that anybody can meet: they are the same ones again and again. */
+const maxNamedAnyone = 8;
+/** Bytes of those names for one wait; at least one agent is named for each condition. */
+const maxNameBytes = 64 * 1024;
 
 /** What a request asks to wait for. Throws INVALID_REQUEST for parts that contradict each other, INVALID_FILTER. */
 export function waitRequestFrom(request: WaitForRequest, expressions: FilterExpressionCompiler): WaitRequest {
@@ -51,8 +58,16 @@ export function waitResponse(states: readonly ConditionState[]): WaitForResponse
   });
 }
 
-/** An open wait as the contract shows it. */
-export function openWaitMessage({ record, pending, isOrphan, isDeadlocked, blockedBy }: WaitView): OpenWait {
+/** Open waits as the contract shows them: as many, from the first one, as fit beside other lists. */
+export function openWaitMessages(waits: readonly WaitView[]): OpenWait[] {
+  return cutToBytes(OpenWaitSchema, waits.slice(0, maxListedWaits), {
+    messageOf: openWaitMessage,
+    maxBytes: maxListedWaitBytes,
+  });
+}
+
+function openWaitMessage({ record, pending, isOrphan, isDeadlocked, blockedBy }: WaitView): OpenWait {
+  const shownNames = namesWithin(maxNameBytes);
   return create(OpenWaitSchema, {
     waitId: record.waitId,
     agentId: record.agentId,
@@ -65,13 +80,23 @@ export function openWaitMessage({ record, pending, isOrphan, isDeadlocked, block
     pendingConditions: pending.map(({ conditionIndex, agentIds, anyone }) => ({
       conditionIndex,
       description: describe(record, conditionIndex),
-      agentIds: agentIds.slice(0, maxNamedAgents),
+      agentIds: shownNames(agentIds.slice(0, anyone ? maxNamedAnyone : maxNamedAgents)),
       anyone,
     })),
     orphan: isOrphan,
     deadlocked: isDeadlocked,
     blockedBy: blockedBy.slice(0, maxNamedAgents),
   });
+}
+
+/** Takes as many of the names that it is given as there is room for in all, and at least one each time. */
+function namesWithin(maxBytes: number): (names: readonly string[]) => string[] {
+  let bytes = 0;
+  return (names) =>
+    names.filter((name, index) => {
+      bytes += name.length + 2;
+      return bytes <= maxBytes || index === 0;
+    });
 }
 
 const modes: Readonly<Record<WaitRecord["mode"], WaitMode>> = {

@@ -91,7 +91,7 @@ export declare type GetCoordinationRequest = Message<"coordination.v1.GetCoordin
 export declare const GetCoordinationRequestSchema: GenMessage<GetCoordinationRequest>;
 
 /**
- * What is going on in a coordination.
+ * What is going on in a coordination. A list is cut where it says so; a count beside it tells how many there are.
  *
  * @generated from message coordination.v1.GetCoordinationResponse
  */
@@ -104,14 +104,14 @@ export declare type GetCoordinationResponse = Message<"coordination.v1.GetCoordi
   coordination?: Coordination | undefined;
 
   /**
-   * Its registered agents, by agent_id; at most 1,000.
+   * Its registered agents, by agent_id; at most 1,000, and 256 KiB of them.
    *
    * @generated from field: repeated coordination.v1.Agent agents = 2;
    */
   agents: Agent[];
 
   /**
-   * Its resolved dependencies, those resolved last first; at most 1,000.
+   * Its resolved dependencies, those resolved last first; at most 1,000, and 256 KiB of them.
    *
    * @generated from field: repeated coordination.v1.Dependency dependencies = 3;
    */
@@ -139,7 +139,7 @@ export declare type GetCoordinationResponse = Message<"coordination.v1.GetCoordi
   activeSubscriptions: bigint;
 
   /**
-   * Its open waits, the oldest first; at most 1,000.
+   * Its open waits, the oldest first; at most 1,000, and 640 KiB of them. There are more where `wait_count` says so.
    *
    * @generated from field: repeated coordination.v1.OpenWait waits = 7;
    */
@@ -160,7 +160,7 @@ export declare type GetCoordinationResponse = Message<"coordination.v1.GetCoordi
   deadLetterCount: bigint;
 
   /**
-   * Its named subscriptions, by name; at most 1,000, and 1 MiB of them.
+   * Its named subscriptions, by name; at most 1,000, and 256 KiB of them.
    *
    * @generated from field: repeated coordination.v1.Subscription subscriptions = 10;
    */
@@ -175,7 +175,7 @@ export declare type GetCoordinationResponse = Message<"coordination.v1.GetCoordi
 
   /**
    * The agents that have not reported: those that are registered, or that an open wait names for something still missing, and have
-   * not completed. Those of which least is known first, then by agent_id; at most 1,000.
+   * not completed. Those of which least is known first, then by agent_id; at most 1,000, and 256 KiB of them.
    *
    * @generated from field: repeated coordination.v1.UnreportedAgent unreported_agents = 12;
    */
@@ -461,28 +461,28 @@ export declare const GetWaitGraphRequestSchema: GenMessage<GetWaitGraphRequest>;
  */
 export declare type GetWaitGraphResponse = Message<"coordination.v1.GetWaitGraphResponse"> & {
   /**
-   * The open waits, the oldest first; at most 1,000.
+   * The open waits, the oldest first; at most 1,000, and 640 KiB of them. There are more where `wait_count` says so.
    *
    * @generated from field: repeated coordination.v1.OpenWait waits = 1;
    */
   waits: OpenWait[];
 
   /**
-   * Who waits for whom, as far as it is said who could end a wait; at most 10,000.
+   * Who waits for whom, as far as it is said who could end a wait: for the waits listed, and at most 256 KiB.
    *
    * @generated from field: repeated coordination.v1.WaitEdge edges = 2;
    */
   edges: WaitEdge[];
 
   /**
-   * The agents that wait or are waited for, by agent_id; at most 1,000.
+   * The agents that wait or are waited for, in the waits and edges listed, by agent_id; at most 1,000.
    *
    * @generated from field: repeated coordination.v1.WaitGraphAgent agents = 3;
    */
   agents: WaitGraphAgent[];
 
   /**
-   * Loops of agents that wait for each other. A wait that would close one is refused; one that forms otherwise is here until its
+   * Loops of agents that wait for each other; at most 256 KiB of them. A wait that would close one is refused; one that forms otherwise is here until its
    * youngest wait was ended.
    *
    * @generated from field: repeated coordination.v1.WaitLoop loops = 4;
@@ -497,7 +497,8 @@ export declare type GetWaitGraphResponse = Message<"coordination.v1.GetWaitGraph
   waitCount: bigint;
 
   /**
-   * The graph in the form asked for.
+   * What is listed in the form asked for; cut at 50,000 characters of Mermaid, which is what it draws, and at 262,144 of DOT. A
+   * comment in it then says how many lines are left out.
    *
    * @generated from field: string text = 6;
    */

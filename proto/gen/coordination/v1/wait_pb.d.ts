@@ -247,7 +247,8 @@ export declare type PendingCondition = Message<"coordination.v1.PendingCondition
   description: string;
 
   /**
-   * The agents that could bring it; at most 100. Where nobody is named, those that are alive now.
+   * The agents that could bring it; at most 100, and 64 KiB of them for one wait. Where nobody is named, at most 8 of those that are
+   * alive now.
    *
    * @generated from field: repeated string agent_ids = 3;
    */
