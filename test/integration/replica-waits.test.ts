@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/g
 import { CoordinationError } from "../../server/src/model/coordination-error.js";
 import { prepareSignal } from "../../server/src/model/prepare-signals.js";
 import type { CoordinatorUnderTest } from "../support/coordinator-under-test.js";
+import { DatabaseProxy } from "../support/database-proxy.js";
 import { eventually } from "../support/eventually.js";
 import { messageRequest } from "../support/log-entries.js";
 import { ManualClock } from "../support/manual-clock.js";
@@ -51,6 +52,11 @@ async function openWaits({ coordinator }: CoordinatorUnderTest): Promise<number>
   return graph.waits.length;
 }
 
+/** Waits in the store, also of servers that are gone. */
+function storedWaits({ coordinator }: CoordinatorUnderTest): Promise<number> {
+  return coordinator.look("c", ({ session }) => session.waits.size);
+}
+
 function register({ coordinator }: CoordinatorUnderTest, agentId: string) {
   return coordinator.agents.register("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs: 60_000 });
 }
@@ -97,6 +103,36 @@ const resolved = (dependencyId: string) =>
     first.abort.abort();
     second.abort.abort();
     await Promise.all([first.outcome, second.outcome]);
+  });
+
+  test("that were answered hold up nobody who begins to wait on another server", async () => {
+    await using servers = await openReplicas(url, 2);
+    const [a, b] = [servers.at(0), servers.at(1)];
+    await a.send();
+    for (let round = 1; round <= 30; round++) {
+      const [x, y] = [`x${round}`, `y${round}`];
+      const first = waitOn(a, { agentId: x, conditions: [completed(y)], timeoutMs: 10 });
+      expect(await first.outcome).toBe("WAIT_TIMEOUT ");
+      expect(await storedWaits(b)).toBe(0);
+      const second = waitOn(b, { agentId: y, conditions: [completed(x)], timeoutMs: 10 });
+      expect(await second.outcome).toBe("WAIT_TIMEOUT ");
+    }
+  });
+
+  test("whose time is over hold up nobody, even where their end could not be stored", async () => {
+    await using proxy = await DatabaseProxy.start(url);
+    await using servers = await openReplicas(url, 1);
+    await using away = await openReplicas(proxy.url, 1);
+    const [a, b] = [away.at(0), servers.at(0)];
+    await a.send();
+    const first = await openOn(a, [b], { agentId: "x", conditions: [completed("y")], timeoutMs: 1_000 });
+    proxy.cut();
+    expect(await first.outcome).toBe("WAIT_TIMEOUT ");
+    expect(await storedWaits(b)).toBe(1);
+    expect(await openWaits(b)).toBe(0);
+    const second = waitOn(b, { agentId: "y", conditions: [completed("x")], timeoutMs: 10 });
+    expect(await second.outcome).toBe("WAIT_TIMEOUT ");
+    proxy.heal();
   });
 
   test("that close one loop from two servers at the same time: one is refused, never both, never none", async () => {
@@ -167,8 +203,7 @@ const resolved = (dependencyId: string) =>
     expect(await openWaits(replica)).toBe(0);
     const next = await openOn(replica, [], { agentId: "y", conditions: [completed("x")] });
     await eventually(async () => {
-      const rows = await replica.coordinator.look("c", ({ session }) => session.waits.size);
-      expect(rows).toBe(1);
+      expect(await storedWaits(replica)).toBe(1);
     });
     next.abort.abort();
     await next.outcome;

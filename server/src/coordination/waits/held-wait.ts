@@ -26,6 +26,7 @@ export class HeldWait implements WaitCall, WaitOwner {
   #wait: OpenWait | undefined;
   #isCounted = false;
   #isOver = false;
+  #hasLeft = false;
 
   constructor(environment: HeldWaitEnvironment, sink: WaitSink) {
     this.#environment = environment;
@@ -48,14 +49,28 @@ export class HeldWait implements WaitCall, WaitOwner {
   failed(error: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#sink.fail(error);
-    this.#free(error);
+    if (this.#isSeenElsewhere) void this.#failOnceGone(error);
+    else {
+      this.#sink.fail(error);
+      this.#free(error);
+    }
   }
 
   leave(reason: unknown): void {
+    this.#hasLeft = true;
     if (this.#isOver) return;
     this.#isOver = true;
     this.#free(reason);
+  }
+
+  /** Whether other servers take it for open: what holds up nobody any more must not hold up those who ask there next. */
+  get #isSeenElsewhere(): boolean {
+    return this.#environment.isShared && this.#wait?.hasWaited === true;
+  }
+
+  async #failOnceGone(error: unknown): Promise<void> {
+    await this.#free(error);
+    if (!this.#hasLeft) this.#sink.fail(error);
   }
 
   async #enterChecked(request: WaitRequest, check: Operation<void>): Promise<void> {
@@ -100,20 +115,22 @@ export class HeldWait implements WaitCall, WaitOwner {
     this.#wait.resume();
   }
 
-  /** Lets go of everything. Whoever is answered was answered before. */
-  #free(error: unknown): void {
+  /** Lets go of everything. Resolves when nobody sees it as open any more, or the store has not taken that; undefined when that is now. */
+  #free(error: unknown): Promise<void> | undefined {
     const { directory, sessions, count } = this.#environment;
     const session = this.#session;
     const wait = this.#wait;
+    let gone: Promise<void> | undefined;
     if (session !== undefined && wait !== undefined) {
       this.#noteEnd(session, wait, error);
       wait.leave();
-      sessions.remove(session, wait);
+      gone = sessions.remove(session, wait);
     }
     if (session !== undefined) directory.unpin(session);
     if (this.#isCounted) count.remove();
     this.#wait = undefined;
     this.#session = undefined;
+    return gone;
   }
 
   /** Keeps for those who look back that somebody waited, and that somebody was not allowed to. */

@@ -13,7 +13,7 @@ export const waitOwnerLeaseMs = 20_000;
 export interface WaitWorld extends WaitFacts {
   readonly nowMs: number;
   readonly headSequence: bigint;
-  /** The open waits whose servers are alive, in no order. */
+  /** The open waits whose servers are alive and whose time is not over, in no order. */
   readonly waits: readonly WaitRecord[];
   /** Those of one agent; costs nothing for all the others. */
   waitsOf(agentId: string): readonly WaitRecord[];
@@ -110,5 +110,13 @@ function liveWaits(
   owners: ReadonlyMap<string, number>,
   server: WaitServer,
 ): readonly WaitRecord[] {
-  return Array.from(waits).filter((wait) => isOwnerAlive(wait, owners, server));
+  return Array.from(waits).filter((wait) => isOwnerAlive(wait, owners, server) && !isTimeOver(wait, server));
+}
+
+/**
+ * Whether a wait has ended on its server, though the store has not been told. This server sees its own waits end, whatever the clock
+ * says. The clock of another may be behind: then a loop is missed which the end of that wait is about to break anyway.
+ */
+function isTimeOver({ owner, expireTimeMs }: WaitRecord, server: WaitServer): boolean {
+  return owner !== server.owner && expireTimeMs <= server.nowMs;
 }

@@ -46,15 +46,20 @@ export class WaitsBySession {
     this.#sessions.set(session, { session, waits, watch });
   }
 
-  /** Lets go of a wait that has ended, and has it shown to nobody any more. */
-  remove(session: SessionState, wait: OpenWait): void {
+  /**
+   * Lets go of a wait that has ended, and has it shown to nobody any more. Resolves when that is so, or the store has not taken it,
+   * which is tried again; undefined where it is so at once.
+   */
+  remove(session: SessionState, wait: OpenWait): Promise<void> | undefined {
     const known = this.#sessions.get(session);
-    if (known === undefined) return;
+    if (known === undefined) return undefined;
     known.waits.delete(wait.waitId);
-    if (wait.isShownOpen) this.#unshow(session, wait);
-    if (known.waits.size > 0) return;
-    this.#sessions.delete(session);
-    this.#run(known.watch.close());
+    const unshown = wait.isShownOpen ? this.#unshow(session, wait) : undefined;
+    if (known.waits.size === 0) {
+      this.#sessions.delete(session);
+      this.#run(known.watch.close());
+    }
+    return unshown;
   }
 
   /** Resolves when nothing is on its way. */
@@ -63,10 +68,11 @@ export class WaitsBySession {
     while (this.#background.size > 0) await Promise.all(this.#background);
   }
 
-  #unshow(session: SessionState, { waitId, isBeingOpened }: OpenWait): void {
+  #unshow(session: SessionState, { waitId, isBeingOpened }: OpenWait): Promise<void> | undefined {
     // What is being opened is there only when those who open it are done, and so is whatever others have to be told.
-    if (isBeingOpened || this.#environment.isShared) this.#run(this.#remove(session.coordinationId, [waitId]));
-    else session.closeWait(waitId);
+    if (isBeingOpened || this.#environment.isShared) return this.#run(this.#remove(session.coordinationId, [waitId]));
+    session.closeWait(waitId);
+    return undefined;
   }
 
   async #remove(coordinationId: string, waitIds: readonly string[]): Promise<void> {
@@ -114,8 +120,9 @@ export class WaitsBySession {
     }
   }
 
-  #run(work: Promise<void>): void {
+  #run(work: Promise<void>): Promise<void> {
     const tracked = work.finally(() => this.#background.delete(tracked));
     this.#background.add(tracked);
+    return tracked;
   }
 }
