@@ -43,6 +43,19 @@ describe.each(protocols)("WaitFor by $name", ({ connect }) => {
     await eventually(async () => expect(await openWaitCount(client, coordinationId)).toBe(0));
   });
 
+  test("ends by itself, with what is missing, before its call's deadline does it", async () => {
+    const coordinationId = newCoordinationId();
+    const wait = { coordinationId, agentId: "w", conditions: [model("Post")], timeout: long };
+    // Said to the server only: a client that knows of it may give up before the answer is there.
+    const headers = { "grpc-timeout": "400m", "connect-timeout-ms": "400" };
+    const refusal = await refusalOf(client.coordinations.waitFor(wait, { headers }));
+    expect(refusal).toMatchObject({
+      code: "DeadlineExceeded",
+      reason: "WAIT_TIMEOUT",
+      metadata: { missing_0: 'dependency model "Post"' },
+    });
+  });
+
   test("is counted by how it ends: answered, refused, left or out of time", async () => {
     const coordinationId = newCoordinationId();
     const before = await endedCalls(server.url);

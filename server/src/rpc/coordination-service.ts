@@ -71,9 +71,9 @@ async function listCoordinations(coordinator: SignalCoordinator, request: ListCo
 async function waitFor(
   { coordinator, expressions }: ServiceDependencies,
   request: WaitForRequest,
-  { signal }: HandlerContext,
+  { signal, timeoutMs }: HandlerContext,
 ): Promise<WaitForResponse> {
-  return waitResponse(await coordinator.waitFor(waitRequestFrom(request, expressions), signal));
+  return waitResponse(await coordinator.waitFor(waitRequestFrom(request, expressions, timeoutMs()), signal));
 }
 
 function overviewOf(coordinator: SignalCoordinator, { session, header }: ExistingSession) {

@@ -8,6 +8,8 @@ import type { ConnectError } from "@connectrpc/connect";
 export interface FrameCall {
   /** Whether the client keeps up. When it does again, the call's `FrameStream` is told. */
   readonly isReady: boolean;
+  /** How long it may still take, in milliseconds; undefined when it may take forever. */
+  readonly remainingMs: number | undefined;
   /** Takes whole frames. They are dropped when the call has ended. */
   write(frames: Uint8Array): void;
   /** Ends it well, with a last frame behind what was written. */

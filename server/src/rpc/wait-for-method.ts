@@ -31,7 +31,7 @@ export class WaitForMethod implements FrameMethod {
     const { coordinator, expressions, validator } = this.#dependencies;
     try {
       validator.validate(method.input, request as WaitForRequest);
-      const wanted = waitRequestFrom(request as WaitForRequest, expressions);
+      const wanted = waitRequestFrom(request as WaitForRequest, expressions, call.remainingMs);
       const stream = new WaitStream(this.#outcomes, call);
       const wait = coordinator.openWait(wanted, stream);
       if (stream.isAnswered) return undefined;

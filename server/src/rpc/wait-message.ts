@@ -36,8 +36,15 @@ const maxNamedAnyone = 8;
 /** Bytes of those names for one wait; at least one agent is named for each condition. */
 const maxNameBytes = 64 * 1024;
 
-/** What a request asks to wait for. Throws INVALID_REQUEST for parts that contradict each other, INVALID_FILTER. */
-export function waitRequestFrom(request: WaitForRequest, expressions: FilterExpressionCompiler): WaitRequest {
+/**
+ * What a request asks to wait for, in a call that may take `callTimeMs` more; undefined where it has no deadline. Throws INVALID_REQUEST for
+ * parts that contradict each other, INVALID_FILTER.
+ */
+export function waitRequestFrom(
+  request: WaitForRequest,
+  expressions: FilterExpressionCompiler,
+  callTimeMs: number | undefined,
+): WaitRequest {
   checkSize(request);
   return {
     coordinationId: request.coordinationId,
@@ -45,9 +52,19 @@ export function waitRequestFrom(request: WaitForRequest, expressions: FilterExpr
     conditions: request.conditions.map((condition, index) => conditionFrom(condition, index, expressions)),
     ...modeFrom(request),
     independent: request.independent,
-    timeoutMs: spanMs(request.timeout, defaultWaitTimeoutMs),
+    timeoutMs: waitTimeMs(spanMs(request.timeout, defaultWaitTimeoutMs), callTimeMs),
   };
 }
+
+/** How long to wait: less than the call may take, for a call that its deadline ends does not say what is missing. */
+function waitTimeMs(wantedMs: number, callTimeMs = Number.POSITIVE_INFINITY): number {
+  const answerMs = Math.min(mostAnswerMs, callTimeMs / answerShare);
+  return Math.min(wantedMs, Math.max(1, Math.floor(callTimeMs - answerMs)));
+}
+
+// The answer needs time as well, to get to a client that gives up at the deadline by itself: a tenth of the call's time, up to 50 ms.
+const answerShare = 10;
+const mostAnswerMs = 50;
 
 /** What became of a wait's conditions. */
 export function waitResponse(states: readonly ConditionState[]): WaitForResponse {

@@ -359,7 +359,8 @@ export declare type WaitForRequest = Message<"coordination.v1.WaitForRequest"> &
   atLeast: number;
 
   /**
-   * How long to wait, from 1 ms to 1 h; unset means 60 s.
+   * How long to wait, from 1 ms to 1 h; unset means 60 s. In a call whose deadline is earlier the wait ends before it does, by a
+   * tenth of the call's time and at most 50 ms, with WAIT_TIMEOUT.
    *
    * @generated from field: google.protobuf.Duration timeout = 6;
    */

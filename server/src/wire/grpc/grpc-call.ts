@@ -42,6 +42,8 @@ export class GrpcCall implements WatchedCall, RequestFrameCall, RequestOwner {
   readonly #startedMs: number;
   #onRequestChange = ignore;
   #deadline: NodeJS.Timeout | undefined;
+  /** When it passes, on the monotonic clock. */
+  #deadlineMs: number | undefined;
   #abort: AbortController | undefined;
   #abortReason: ConnectError | undefined;
   #stalledMs: number | undefined;
@@ -94,8 +96,13 @@ export class GrpcCall implements WatchedCall, RequestFrameCall, RequestOwner {
     else stream?.leave(this.#abortReason);
   }
 
+  get remainingMs(): number | undefined {
+    return this.#deadlineMs === undefined ? undefined : Math.max(0, this.#deadlineMs - performance.now());
+  }
+
   /** Ends the call with DEADLINE_EXCEEDED after this time. */
   expireAfter(timeoutMs: number): void {
+    this.#deadlineMs = performance.now() + timeoutMs;
     this.#deadline = setTimeout(() => this.#expire(), timeoutMs);
   }
 
