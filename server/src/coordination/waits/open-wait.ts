@@ -147,7 +147,15 @@ export class OpenWait implements PumpedReader {
     this.#unpark();
     clearTimeout(this.#timer);
     activity.subscriptionClosed(agentId);
-    if (agents.has(agentId)) activity.note(agentId, this.#environment.clock.nowMs(), false);
+    if (agents.has(agentId)) activity.note(agentId, this.#environment.clock.nowMs(), this.#heldItUp);
+  }
+
+  /**
+   * Whether it kept its agent from going on. Then its end, whatever it is, is a move: from now on the agent can act, and counts as
+   * stalled only when it has had the time to.
+   */
+  get #heldItUp(): boolean {
+    return this.#isAdmitted && !this.wait.independent;
   }
 
   #wake(): void {

@@ -1,5 +1,6 @@
 import { AgentState } from "@coordination-signals/proto/coordination/v1/agent";
 import { describe, expect, test } from "@jest/globals";
+import { CoordinationError } from "../../../../server/src/model/coordination-error.js";
 import { type AgentView, agentState, noLoad } from "../../../../server/src/registry/agent-state.js";
 import { AgentActivity } from "../../../../server/src/state/agent-activity.js";
 import { type AgentRecord, unknownAgent } from "../../../../server/src/state/agent-record.js";
@@ -42,15 +43,56 @@ describe("agentState", () => {
 describe("the states of agents that wait for each other", () => {
   const minute = 60_000;
 
-  async function waiting(subject: CoordinatorUnderTest, parts: WaitParts): Promise<AbortController> {
+  interface Waiting {
+    readonly abort: AbortController;
+    /** "satisfied", or why it ended otherwise. */
+    readonly outcome: Promise<string>;
+  }
+
+  async function waiting(subject: CoordinatorUnderTest, parts: WaitParts): Promise<Waiting> {
     const abort = new AbortController();
-    subject.coordinator.waitFor(waitRequest({ timeoutMs: 3_600_000, ...parts }), abort.signal).catch(() => undefined);
+    const request = waitRequest({ timeoutMs: 3_600_000, ...parts });
+    const outcome = subject.coordinator.waitFor(request, abort.signal).then(
+      () => "satisfied",
+      (error: unknown) => (error instanceof CoordinationError ? error.reason : String(error)),
+    );
     await eventually(async () => {
       const { graph } = await subject.coordinator.reports.waitGraph("c");
       expect(graph.waits.some(({ record }) => record.agentId === parts.agentId)).toBe(true);
     });
-    return abort;
+    return { abort, outcome };
   }
+
+  /** Agents of which each waits for the one before it, except for the first, which works all the while; later than any limit. */
+  async function whileTheFirstWorks(subject: CoordinatorUnderTest, clock: ManualClock, agentIds: readonly string[]) {
+    for (const agentId of agentIds) await register(subject, agentId);
+    const waits: Waiting[] = [];
+    // The last first: what is known of the first has to come the whole way.
+    for (const [index, provider] of [...agentIds.entries()].slice(0, -1).reverse()) {
+      const conditions = [dependencyOf("made by", provider, [provider])];
+      waits.unshift(await waiting(subject, { agentId: agentIds[index + 1] ?? "", conditions }));
+    }
+    for (let step = 1; step <= 8; step++) {
+      clock.advance(4 * minute);
+      await subject.coordinator.agents.heartbeat("c", agentIds[0] ?? "", `step ${step}`);
+    }
+    return waits;
+  }
+
+  function register({ coordinator }: CoordinatorUnderTest, agentId: string): Promise<unknown> {
+    const leaseMs = 24 * 60 * minute;
+    return coordinator.agents.register("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs });
+  }
+
+  async function leave(subject: CoordinatorUnderTest, waits: readonly Waiting[]): Promise<void> {
+    for (const { abort } of waits) abort.abort();
+    await eventually(() => expect(subject.coordinator.openWaits).toBe(0));
+  }
+
+  const resolvedBy = (agentId: string) => ({
+    senderAgentId: agentId,
+    event: { case: "dependencyResolved", value: { dependencyType: "made by", dependencyId: agentId } } as const,
+  });
 
   async function states({ coordinator }: CoordinatorUnderTest): Promise<Record<string, string | undefined>> {
     const { agents } = await coordinator.reports.waitGraph("c");
@@ -61,11 +103,8 @@ describe("the states of agents that wait for each other", () => {
     const clock = new ManualClock();
     await using subject = new CoordinatorUnderTest({ clock, busyStallMs: 5 * minute, waitingStallMs: 10 * minute });
     const { coordinator } = subject;
-    for (const agentId of ["tester", "validator", "generator", "idle"]) {
-      const leaseMs = 24 * 60 * minute;
-      await coordinator.agents.register("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs });
-    }
-    const aborts = [
+    for (const agentId of ["tester", "validator", "generator", "idle"]) await register(subject, agentId);
+    const waits = [
       await waiting(subject, { agentId: "validator", conditions: [dependencyOf("model", "User", ["generator"])] }),
       await waiting(subject, { agentId: "tester", conditions: [completed("validator")] }),
     ];
@@ -90,17 +129,64 @@ describe("the states of agents that wait for each other", () => {
     });
     await coordinator.agents.heartbeat("c", "generator", "4 of 5");
     expect(await states(subject)).toMatchObject({ tester: "WAITING", validator: "WAITING", generator: "BUSY" });
-    for (const abort of aborts) abort.abort();
-    await eventually(() => expect(coordinator.openWaits).toBe(0));
+    await leave(subject, waits);
+  });
+
+  test("an agent whose wait was just answered is not stalled, nor are those behind it", async () => {
+    const clock = new ManualClock();
+    await using subject = new CoordinatorUnderTest({ clock, busyStallMs: 5 * minute, waitingStallMs: 10 * minute });
+    const waits = await whileTheFirstWorks(subject, clock, ["parser", "generator", "runner"]);
+    await subject.send(resolvedBy("parser"));
+    expect(await waits[0]?.outcome).toBe("satisfied");
+    expect(await states(subject)).toEqual({ parser: "BUSY", generator: "READY", runner: "WAITING" });
+    clock.advance(5 * minute + 1);
+    expect(await states(subject)).toMatchObject({ generator: "STALLED", runner: "WAITING" });
+    await leave(subject, waits);
+  });
+
+  test("an agent whose wait has failed, or was given up, is not stalled, nor are those behind it", async () => {
+    const clock = new ManualClock();
+    await using subject = new CoordinatorUnderTest({ clock, busyStallMs: 5 * minute, waitingStallMs: 10 * minute });
+    const waits = await whileTheFirstWorks(subject, clock, ["parser", "generator", "runner"]);
+    await subject.send({ senderAgentId: "parser", event: { case: "agentCompleted", value: { error: "broken" } } });
+    expect(await waits[0]?.outcome).toBe("DEPENDENCY_FAILED");
+    expect(await states(subject)).toEqual({ parser: "FAILED", generator: "READY", runner: "WAITING" });
+    clock.advance(10 * minute);
+    const again = await waiting(subject, { agentId: "generator", conditions: [dependencyOf("made by", "anybody")] });
+    clock.advance(10 * minute);
+    again.abort.abort();
+    await again.outcome;
+    expect(await states(subject)).toEqual({ parser: "FAILED", generator: "READY", runner: "WAITING" });
+    await leave(subject, waits);
+  });
+
+  test("nobody in a chain of 150 is stalled while the agent at its end works", async () => {
+    const clock = new ManualClock();
+    await using subject = new CoordinatorUnderTest({ clock, busyStallMs: 5 * minute, waitingStallMs: 10 * minute });
+    const agentIds = Array.from({ length: 151 }, (_, index) => `agent ${String(150 - index).padStart(3, "0")}`);
+    const waits = await whileTheFirstWorks(subject, clock, agentIds);
+    const all = Object.values(await states(subject));
+    expect(all.filter((state) => state === "WAITING")).toHaveLength(150);
+    await leave(subject, waits);
+  });
+
+  test("the end of an independent wait is no progress: it held nothing up", async () => {
+    const clock = new ManualClock();
+    await using subject = new CoordinatorUnderTest({ clock, busyStallMs: 5 * minute, waitingStallMs: 10 * minute });
+    await register(subject, "worker");
+    await subject.coordinator.agents.heartbeat("c", "worker", "began");
+    const wait = await waiting(subject, { agentId: "worker", conditions: [completed("b")], independent: true });
+    clock.advance(5 * minute + 1);
+    await subject.send({ senderAgentId: "b", event: { case: "agentCompleted", value: {} } });
+    expect(await wait.outcome).toBe("satisfied");
+    expect(await states(subject)).toEqual({ worker: "STALLED" });
   });
 
   test("an independent wait leaves an agent READY", async () => {
     await using subject = new CoordinatorUnderTest();
-    const registration = { agentId: "a", capabilities: [], provides: [], metadata: {}, leaseMs: minute };
-    await subject.coordinator.agents.register("c", registration);
-    const abort = await waiting(subject, { agentId: "a", conditions: [completed("b")], independent: true });
+    await register(subject, "a");
+    const wait = await waiting(subject, { agentId: "a", conditions: [completed("b")], independent: true });
     expect(await states(subject)).toEqual({ a: "READY" });
-    abort.abort();
-    await eventually(() => expect(subject.coordinator.openWaits).toBe(0));
+    await leave(subject, [wait]);
   });
 });
