@@ -129,6 +129,7 @@ export class SignalCoordinator {
       clock,
       metrics,
       maxIdleSessions: options.maxIdleCoordinations,
+      leastStallMs: Math.min(options.busyStallMs, options.waitingStallMs),
       onFlushFailed: options.onBackgroundError,
     });
     const matchers = new SubscriptionMatchers(options.expressions, options.outgoing);

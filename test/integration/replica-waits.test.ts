@@ -1,6 +1,8 @@
+import { AgentState } from "@coordination-signals/proto/coordination/v1/agent";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { CoordinationError } from "../../server/src/model/coordination-error.js";
 import { prepareSignal } from "../../server/src/model/prepare-signals.js";
+import { agentState } from "../../server/src/registry/agent-state.js";
 import type { CoordinatorUnderTest } from "../support/coordinator-under-test.js";
 import { DatabaseProxy } from "../support/database-proxy.js";
 import { eventually } from "../support/eventually.js";
@@ -61,6 +63,11 @@ function register({ coordinator }: CoordinatorUnderTest, agentId: string) {
   return coordinator.agents.register("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs: 60_000 });
 }
 
+async function states({ coordinator }: CoordinatorUnderTest): Promise<Record<string, string | undefined>> {
+  const { agents } = await coordinator.reports.waitGraph("c");
+  return Object.fromEntries(agents.map((view) => [view.record.agentId, AgentState[agentState(view)]]));
+}
+
 const resolved = (dependencyId: string) =>
   ({ case: "dependencyResolved", value: { dependencyType: "d", dependencyId } }) as const;
 
@@ -86,6 +93,27 @@ const resolved = (dependencyId: string) =>
     await b.send({ senderAgentId: "worker", event: { case: "agentCompleted", value: {} } });
     expect(await wait.outcome).toBe("2 3 4");
     await eventually(async () => expect(await openWaits(b)).toBe(0));
+  });
+
+  test("leave their agents and those behind them unstalled everywhere when they end", async () => {
+    const clock = new ManualClock();
+    // All of it within the 20 s after which servers count as gone that the clock leaves behind.
+    await using servers = await openReplicas(url, 2, { clock, busyStallMs: 5_000, waitingStallMs: 10_000 });
+    const [a, b] = [servers.at(0), servers.at(1)];
+    for (const agentId of ["parser", "generator", "runner"]) await register(a, agentId);
+    const parsed = await openOn(a, [b], { agentId: "generator", conditions: [dependencyOf("d", "X", ["parser"])] });
+    const made = await openOn(b, [a], { agentId: "runner", conditions: [dependencyOf("d", "Y", ["generator"])] });
+    for (let step = 1; step <= 4; step++) {
+      clock.advance(4_000);
+      await a.send({ senderAgentId: "parser" });
+    }
+    expect(await states(b)).toEqual({ parser: "READY", generator: "WAITING", runner: "WAITING" });
+    await a.send({ senderAgentId: "parser", event: resolved("X") });
+    expect(await parsed.outcome).toBe("5");
+    await eventually(async () => expect(await openWaits(b)).toBe(1));
+    expect(await states(b)).toEqual({ parser: "READY", generator: "READY", runner: "WAITING" });
+    made.abort.abort();
+    await made.outcome;
   });
 
   test("are refused when they close a loop with waits on another server", async () => {

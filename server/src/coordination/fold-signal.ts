@@ -1,8 +1,7 @@
 import { SignalType } from "@coordination-signals/proto/coordination/v1/signal";
 import { defaultLeaseMs, maxDependenciesPerCoordination } from "../model/limits.js";
 import type { LogEntry } from "../model/log-entry.js";
-import { knownOrNewAgent } from "../registry/agent-registry.js";
-import { isRenewalDue } from "../state/agent-activity.js";
+import { isProgressDue, knownOrNewAgent, movedAgent } from "../registry/agent-registry.js";
 import type { AgentRecord } from "../state/agent-record.js";
 import type { Draft } from "../state/draft.js";
 import { dependencyRecord, progressAfter } from "./derived-state.js";
@@ -14,9 +13,7 @@ export function foldSignal(draft: Draft, entry: LogEntry): void {
   // Messages say nothing of agents and dependencies, and most signals are messages.
   const isMessage = entry.facts.type === SignalType.INTER_AGENT_MESSAGE;
   const changed = isMessage ? sender : changedByEvent(draft, sender, entry);
-  if (changed !== known || isRenewalDue(known, draft.nowMs)) {
-    draft.putAgent({ ...changed, lastHeartbeatMs: draft.nowMs, lastProgressMs: draft.nowMs });
-  }
+  if (changed !== known || isProgressDue(draft, known)) draft.putAgent(movedAgent(draft, changed));
 }
 
 function changedByEvent(draft: Draft, sender: AgentRecord, entry: LogEntry): AgentRecord {

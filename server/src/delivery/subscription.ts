@@ -110,7 +110,8 @@ export class Subscription implements PumpedReader, OpenSubscription, TailOwner {
     session.subscriptions.delete(this);
     this.#reading.end();
     if (this.agentId !== "") session.activity.subscriptionClosed(this.agentId);
-    if (session.agents.has(this.agentId)) session.activity.note(this.agentId, clock.nowMs(), false);
+    // Closing what it read is no sign of life of an agent that has deregistered.
+    if (session.agents.get(this.agentId)?.isRegistered) session.activity.note(this.agentId, clock.nowMs(), false);
     directory.unpin(session);
   }
 

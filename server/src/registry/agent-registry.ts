@@ -1,5 +1,6 @@
 import { CoordinationError } from "../model/coordination-error.js";
 import { maxAgentsPerCoordination } from "../model/limits.js";
+import { isRenewalDue } from "../state/agent-activity.js";
 import { type AgentRecord, unknownAgent } from "../state/agent-record.js";
 import type { Draft } from "../state/draft.js";
 
@@ -37,10 +38,31 @@ export function registerAgent(draft: Draft, registration: Registration): AgentRe
 export function heartbeatAgent(draft: Draft, agentId: string, progress: string): AgentRecord {
   const known = registeredAgent(draft, agentId);
   const moved = progress !== "" ? { progress, lastProgressMs: draft.nowMs } : {};
-  const record = { ...known, lastHeartbeatMs: draft.nowMs, ...moved };
+  const record = { ...draft.activity.renewed(known, draft.nowMs), lastHeartbeatMs: draft.nowMs, ...moved };
   draft.putAgent(record);
   draft.changeHeader({}, { kind: "agentHeartbeat", actors: [agentId], detail: progress });
   return record;
+}
+
+/**
+ * Notes that an agent's work moves: in its record only where that is due, or what moves it would cost twice as much. Nobody becomes
+ * known by it.
+ */
+export function noteProgress(draft: Draft, agentId: string): void {
+  const known = draft.agent(agentId);
+  if (known === undefined) return;
+  draft.noteMoved(agentId);
+  if (isProgressDue(draft, known)) draft.putAgent(movedAgent(draft, known));
+}
+
+/** Whether it is due in an agent's record that its work moves now. */
+export function isProgressDue({ activity, nowMs }: Draft, record: AgentRecord): boolean {
+  return isRenewalDue(record, nowMs) || activity.isProgressDue(record, nowMs);
+}
+
+/** The agent's record when its work moves now. */
+export function movedAgent({ nowMs }: Draft, record: AgentRecord): AgentRecord {
+  return { ...record, lastHeartbeatMs: nowMs, lastProgressMs: nowMs };
 }
 
 /** Ends a registration; that the agent has sent signals, and what they said of it, stays known. Throws AGENT_NOT_FOUND. */

@@ -7,11 +7,18 @@ interface Activity {
 
 /**
  * When agents were last heard of, ahead of what the journal says: writing a record for every signal would double what a
- * signal costs, so a renewal reaches the journal only when it has become a sizeable part of the lease.
+ * signal costs, so a renewal reaches the journal only when it has become a sizeable part of the lease, or of the time after which an
+ * agent counts as stalled: an eighth of either.
  */
 export class AgentActivity {
   readonly #byAgent = new Map<string, Activity>();
   readonly #openSubscriptions = new Map<string, number>();
+  readonly #progressStepMs: number;
+
+  /** `leastStallMs` is how long an agent may make no progress before anybody counts it as stalled; by default for ever. */
+  constructor(leastStallMs = Number.POSITIVE_INFINITY) {
+    this.#progressStepMs = leastStallMs / 8;
+  }
 
   /** Notes that an agent was heard of, and whether its work moved. */
   note(agentId: string, nowMs: number, moved: boolean): void {
@@ -39,6 +46,28 @@ export class AgentActivity {
 
   lastProgressMs(record: AgentRecord): number {
     return Math.max(record.lastProgressMs, this.#byAgent.get(record.agentId)?.progressMs ?? 0);
+  }
+
+  /** Whether progress at a time is due in the journal: where only this server knew of it, others would call the agent stalled. */
+  isProgressDue(record: AgentRecord, progressMs: number): boolean {
+    return progressMs - record.lastProgressMs >= this.#progressStepMs;
+  }
+
+  /** Whether anything of an agent is due in the journal. What has moved does not stay behind for longer than a step. */
+  isDue(record: AgentRecord, nowMs: number): boolean {
+    if (isRenewalDue(record, this.lastHeardMs(record, nowMs))) return true;
+    return this.isProgressDue(record, nowMs) && this.lastProgressMs(record) > record.lastProgressMs;
+  }
+
+  /** The agent's record with what is known ahead of it. */
+  renewed(record: AgentRecord, nowMs: number): AgentRecord {
+    const lastHeartbeatMs = this.lastHeardMs(record, nowMs);
+    return { ...record, lastHeartbeatMs, lastProgressMs: this.lastProgressMs(record) };
+  }
+
+  /** Drops what is known of an agent that has left. */
+  forget(agentId: string): void {
+    this.#byAgent.delete(agentId);
   }
 
   /** Drops what is known of agents that no record speaks of, so that passing readers leave nothing behind. */

@@ -55,6 +55,7 @@ export class Draft {
   readonly #entries: LogEntry[] = [];
   readonly #records: JournalChange[] = [];
   readonly #changes: StateChange[] = [];
+  readonly #movedAgents = new Set<string>();
   #endedWaits: ReadonlySet<EndedWaitRecord> = none;
   #droppedWaits = 0;
   #removedAfter: bigint | undefined;
@@ -119,6 +120,11 @@ export class Draft {
 
   get changedAgents(): ReadonlyMap<string, AgentRecord | undefined> {
     return this.#agents.changes;
+  }
+
+  /** Agents whose work has moved without a signal of theirs. */
+  get movedAgents(): ReadonlySet<string> {
+    return this.#movedAgents;
   }
 
   get changedDependencies(): ReadonlyMap<string, DependencyRecord | undefined> {
@@ -199,6 +205,13 @@ export class Draft {
 
   putAgent(record: AgentRecord): void {
     this.#undo.push(this.#agents.set(record.agentId, record));
+  }
+
+  /** Notes that an agent's work moves, for those who look once it is durable. */
+  noteMoved(agentId: string): void {
+    if (this.#movedAgents.has(agentId)) return;
+    this.#movedAgents.add(agentId);
+    this.#undo.push(() => this.#movedAgents.delete(agentId));
   }
 
   removeAgent(agentId: string): void {
@@ -364,6 +377,7 @@ export class Draft {
     }
     this.#settleEntries();
     if (this.#header === undefined) return undefined;
+    if (this.#options.sharesWaits) this.#renewReleased();
     if (this.#header === session.header && this.#journalChanges().length === 0) return undefined;
     this.writeEndedWaits();
     const records = this.#journalChanges();
@@ -378,6 +392,16 @@ export class Draft {
       ...(this.#removedAfter !== undefined && { removeAfterSequence: this.#removedAfter }),
       ...auditTrim(session.header?.revision ?? 0n, header.revision),
     };
+  }
+
+  /** Tells other servers with the end of a wait that its agent goes on: they have not seen it end. */
+  #renewReleased(): void {
+    for (const [waitId, record] of this.#waits?.changes.waits ?? []) {
+      const agentId = record === undefined ? this.#options.session.waits.get(waitId)?.agentId : undefined;
+      const agent = agentId === undefined ? undefined : this.agent(agentId);
+      if (agent === undefined || this.activity.lastProgressMs(agent) <= agent.lastProgressMs) continue;
+      this.putAgent(this.activity.renewed(agent, this.nowMs));
+    }
   }
 
   #journalChanges(): JournalChange[] {

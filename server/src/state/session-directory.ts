@@ -3,7 +3,6 @@ import type { Clock } from "../model/clock.js";
 import { CoordinationError } from "../model/coordination-error.js";
 import { tailBudgetBytes } from "../model/limits.js";
 import type { KnownCoordination, SignalStore } from "../store/signal-store.js";
-import { isRenewalDue } from "./agent-activity.js";
 import { CurrencyCheck } from "./currency-check.js";
 import type { GroupCommitter } from "./group-committer.js";
 import type { Operation } from "./operation.js";
@@ -20,6 +19,8 @@ export interface SessionDirectoryOptions {
   readonly maxIdleSessions?: number | undefined;
   /** How often counters and renewed leases are written; default 5 s. */
   readonly flushIntervalMs?: number;
+  /** How long an agent may make no progress before anybody counts it as stalled, in milliseconds; by default for ever. */
+  readonly leastStallMs?: number;
   /** Told when counters could not be written; the next flush tries again. */
   readonly onFlushFailed: (error: unknown) => void;
 }
@@ -263,7 +264,10 @@ export class SessionDirectory {
     const loading = this.#options.store
       .load(coordinationId)
       .then((stored) => {
-        const session = new SessionState(coordinationId, stored, this.#serverKey, this.#tailBudget);
+        const session = new SessionState(coordinationId, stored, this.#serverKey, {
+          tailBudget: this.#tailBudget,
+          leastStallMs: this.#options.leastStallMs,
+        });
         this.#slots.set(coordinationId, { session, pins: 0 });
         this.#countResidents();
       })
@@ -291,7 +295,7 @@ function isFlushDue(session: SessionState, nowMs: number): boolean {
   if (session.header === undefined) return false;
   if (session.metrics.isDirty || session.endedWaits.waiting.length > 0 || session.readings.isDirty) return true;
   for (const record of session.agents.values()) {
-    if (isRenewalDue(record, session.activity.lastHeardMs(record, nowMs))) return true;
+    if (session.activity.isDue(record, nowMs)) return true;
   }
   return false;
 }
@@ -314,9 +318,7 @@ function flushOperation(session: SessionState, serverKey: string): Operation<voi
       if (isDirty) draft.putRecord({ kind: "metrics", key: serverKey, value: session.metrics.encode() });
       session.metrics.markWritten();
       for (const record of draft.agents()) {
-        const lastHeartbeatMs = session.activity.lastHeardMs(record, draft.nowMs);
-        if (!isRenewalDue(record, lastHeartbeatMs)) continue;
-        draft.putAgent({ ...record, lastHeartbeatMs, lastProgressMs: session.activity.lastProgressMs(record) });
+        if (draft.activity.isDue(record, draft.nowMs)) draft.putAgent(draft.activity.renewed(record, draft.nowMs));
       }
       session.activity.keepOnly((agentId) => draft.agent(agentId) !== undefined);
       draft.writeEndedWaits();

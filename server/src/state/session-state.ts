@@ -28,6 +28,8 @@ export interface DurableChange {
   readonly header: CoordinationHeader | undefined;
   readonly entries: readonly LogEntry[];
   readonly changedAgents: ReadonlyMap<string, AgentRecord | undefined>;
+  /** Agents whose work has moved without a signal of theirs. */
+  readonly movedAgents: ReadonlySet<string>;
   readonly changedDependencies: ReadonlyMap<string, DependencyRecord | undefined>;
   /** Undefined when nothing of them changed. */
   readonly waitChanges: WaitChanges | undefined;
@@ -39,6 +41,14 @@ export interface DurableChange {
   readonly removedAfterSequence: bigint | undefined;
   /** The coordination is gone; nothing else counts then. */
   readonly isRemoved: boolean;
+}
+
+/** What a coordination in memory keeps to. */
+export interface SessionStateOptions {
+  /** Without one the log's end keeps to its own share. */
+  readonly tailBudget?: TailBudget;
+  /** As of `AgentActivity`. */
+  readonly leastStallMs?: number | undefined;
 }
 
 /** A subscription that is open on this server. */
@@ -57,7 +67,7 @@ export class SessionState {
   readonly coordinationId: string;
   readonly readers = new ReaderIndex();
   readonly parkedWaits = new WaitIndex();
-  readonly activity = new AgentActivity();
+  readonly activity: AgentActivity;
   readonly subscriptions = new Set<OpenSubscription>();
   /** Waits that have ended and are not written yet. */
   readonly endedWaits = new EndedWaits();
@@ -76,13 +86,14 @@ export class SessionState {
   #serverKey: string;
   readonly #tail: TailCache;
 
-  /** `serverKey` is the key of this server's counters in the journal; without a budget the log's end keeps to its own share. */
+  /** `serverKey` is the key of this server's counters in the journal. */
   constructor(
     coordinationId: string,
     stored: StoredCoordination | undefined,
     serverKey: string,
-    tailBudget?: TailBudget,
+    { tailBudget, leastStallMs }: SessionStateOptions = {},
   ) {
+    this.activity = new AgentActivity(leastStallMs);
     this.coordinationId = coordinationId;
     this.#serverKey = serverKey;
     this.#header = stored?.header;
@@ -167,6 +178,7 @@ export class SessionState {
     const wasSteady = isSameStretch(this.#header, draft.header);
     const mayBlock = !wasSteady || this.#changesBlocking(draft);
     this.#header = draft.header;
+    const left = leftAgents(this.#agents, draft.changedAgents);
     setAll(this.#agents, draft.changedAgents);
     this.#setWaits(draft.waitChanges);
     this.endedWaits.written(draft.endedWaits, draft.droppedWaits);
@@ -175,6 +187,8 @@ export class SessionState {
     if (draft.removedAfterSequence !== undefined) this.#tail.removeAfter(draft.removedAfterSequence);
     this.#tail.add(draft.entries);
     this.#noteSenders(draft);
+    for (const agentId of draft.movedAgents) this.activity.note(agentId, draft.nowMs, true);
+    for (const agentId of left) this.activity.forget(agentId);
     this.#wake(wasSteady ? draft.entries : undefined);
     if (mayBlock) this.parkedWaits.blockingChanged();
   }
@@ -202,13 +216,14 @@ export class SessionState {
 
   /** Takes over what another server on the same store has changed. */
   applyForeign({ header, entries, records, recordsAreAll }: ForeignChanges): void {
+    const before = this.#agents;
     const isSameEpoch = header !== undefined && header.epoch === this.#header?.epoch;
     const isSameLog = isSameEpoch && header.generation === this.#header?.generation;
     const wasSteady = isSameStretch(this.#header, header);
     if (!isSameEpoch) this.#clear();
     else if (recordsAreAll) this.#forgetRecords();
     this.#header = header;
-    this.#restore(records);
+    this.#restore(records, before);
     if (isSameLog && entries !== undefined) this.#tail.add(entries);
     else this.#tail.clear(header?.headSequence ?? 0n);
     this.#wake(wasSteady ? entries : undefined);
@@ -285,7 +300,7 @@ export class SessionState {
     this.readings.forgetForeign();
   }
 
-  #restore(records: readonly JournalChange[]): void {
+  #restore(records: readonly JournalChange[], before: ReadonlyMap<string, AgentRecord> = this.#agents): void {
     const agents = new Map<string, AgentRecord | undefined>();
     const dependencies = new Map<string, DependencyRecord | undefined>();
     for (const { kind, key, value } of records) {
@@ -294,6 +309,7 @@ export class SessionState {
       if (kind === "metrics" && value !== undefined) this.#restoreMetrics(key, value);
       if (kind === "wait") this.#restoreWait(key, value);
     }
+    for (const agentId of leftAgents(before, agents)) this.activity.forget(agentId);
     setAll(this.#agents, agents);
     this.#setDependencies(inOrderOfResolution(dependencies));
     this.named.restore(records);
@@ -334,6 +350,18 @@ function isSameStretch(before: CoordinationHeader | undefined, after: Coordinati
     before.generation === after.generation &&
     before.closeTimeMs === after.closeTimeMs
   );
+}
+
+/** Those whose registration changes end: what they did before says no more that they are there. */
+function leftAgents(
+  before: ReadonlyMap<string, AgentRecord>,
+  changes: ReadonlyMap<string, AgentRecord | undefined>,
+): readonly string[] {
+  const left: string[] = [];
+  for (const [agentId, record] of changes) {
+    if (record?.isRegistered !== true && before.get(agentId)?.isRegistered === true) left.push(agentId);
+  }
+  return left;
 }
 
 function setAll<V>(target: Map<string, V>, changes: ReadonlyMap<string, V | undefined>): void {

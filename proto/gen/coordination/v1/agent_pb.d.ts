@@ -88,7 +88,8 @@ export declare type Agent = Message<"coordination.v1.Agent"> & {
   lastHeartbeatTime?: Timestamp | undefined;
 
   /**
-   * When its work last moved: a heartbeat with progress, or a send.
+   * When its work last moved: a heartbeat with progress, a send, an acknowledgement on a named subscription of its own that does not
+   * only extend, or the end of a wait that is not independent.
    *
    * @generated from field: google.protobuf.Timestamp last_progress_time = 7;
    */

@@ -3,8 +3,10 @@ import { describe, expect, test } from "@jest/globals";
 import type { Registration } from "../../../../server/src/registry/agent-registry.js";
 import { agentMessage, agentState } from "../../../../server/src/registry/agent-state.js";
 import { CoordinatorUnderTest, openDurable } from "../../../support/coordinator-under-test.js";
+import { eventually } from "../../../support/eventually.js";
 import type { RequestParts } from "../../../support/log-entries.js";
 import { ManualClock } from "../../../support/manual-clock.js";
+import { completed as completedCondition, waitRequest } from "../../../support/wait-requests.js";
 
 const registration: Registration = {
   agentId: "a",
@@ -238,6 +240,42 @@ describe("progress", () => {
   });
 });
 
+describe("progress, for those who learn of it from the store,", () => {
+  const minute = 60_000;
+  const day = 24 * 60 * minute;
+
+  test("is not behind by as much as may pass before an agent is stalled, however long its lease is", async () => {
+    const clock = new ManualClock();
+    await using server = await openDurable({ clock });
+    await server.current.coordinator.agents.register("c", { ...registration, leaseMs: day });
+    await server.current.send(initialized(false));
+    for (let step = 0; step < 5; step++) {
+      clock.advance(2 * minute);
+      await server.current.send(from);
+    }
+    const record = () => server.current.coordinator.look("c", ({ session }) => session.agent("a"));
+    expect((await record())?.lastProgressMs).toBe(clock.nowMs());
+    const restarted = await server.restart();
+    clock.advance(5 * minute);
+    expect(agentState(await restarted.coordinator.agents.get("c", "a"))).toBe(AgentState.BUSY);
+    clock.advance(1);
+    expect(agentState(await restarted.coordinator.agents.get("c", "a"))).toBe(AgentState.STALLED);
+  });
+
+  test("is written with a heartbeat and none of its own", async () => {
+    await using registry = subjectWith();
+    await registry.register();
+    await registry.subject.send(from);
+    registry.clock.advance(100);
+    await registry.subject.send(from);
+    const movedMs = registry.clock.nowMs();
+    registry.clock.advance(100);
+    await registry.heartbeat();
+    const record = await registry.subject.coordinator.look("c", ({ session }) => session.agent("a"));
+    expect(record).toMatchObject({ lastProgressMs: movedMs, lastHeartbeatMs: movedMs + 100 });
+  });
+});
+
 describe("heartbeatAgent and deregisterAgent", () => {
   test("refuse what does not exist", async () => {
     await using registry = subjectWith();
@@ -263,6 +301,32 @@ describe("heartbeatAgent and deregisterAgent", () => {
       reason: "AGENT_NOT_FOUND",
     });
     expect(await registry.subject.header()).toMatchObject({ revision: 2n });
+  });
+});
+
+describe("an agent that has left", () => {
+  const orphanOf = async ({ subject }: ReturnType<typeof subjectWith>) => {
+    const { graph } = await subject.coordinator.reports.waitGraph("c");
+    return graph.waits[0]?.isOrphan;
+  };
+
+  test("is not taken for alive because of what it did before, so a wait for it is an orphan", async () => {
+    await using registry = subjectWith();
+    await registry.register();
+    await registry.subject.send(from);
+    const reader = registry.subject.subscribe({ agentId: "a" });
+    await reader.until("subscribed");
+    const abort = new AbortController();
+    const request = waitRequest({ agentId: "waiter", conditions: [completedCondition("a")] });
+    const wait = registry.subject.coordinator.waitFor(request, abort.signal).catch(() => "left");
+    await eventually(async () => expect(await orphanOf(registry)).toBe(false));
+    await registry.subject.coordinator.agents.deregister("c", "a");
+    await reader.leave();
+    expect(await orphanOf(registry)).toBe(true);
+    await registry.subject.send(from);
+    expect(await orphanOf(registry)).toBe(false);
+    abort.abort();
+    expect(await wait).toBe("left");
   });
 });
 

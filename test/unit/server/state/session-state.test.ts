@@ -11,6 +11,7 @@ function changeOf(parts: Partial<DurableChange>): DurableChange {
     header: headerOf({ headSequence: 1n }),
     entries: [],
     changedAgents: new Map(),
+    movedAgents: new Set(),
     changedDependencies: new Map(),
     waitChanges: undefined,
     endedWaits: new Set(),
