@@ -8,6 +8,7 @@ import type { SubscriptionPolicy } from "../../server/src/state/subscription-rec
 
 /** What a test says of a named subscription of "c" that everything concerns, from the earliest. */
 export interface NamedParts {
+  readonly agentId?: string;
   readonly order?: DeliveryOrder;
   readonly policy?: Partial<SubscriptionPolicy>;
 }
@@ -31,18 +32,18 @@ export class NamedConsumer {
   readonly #abort = new AbortController();
   readonly #items: AsyncGenerator<TailItem, void, undefined>;
 
-  constructor(coordinator: SignalCoordinator, { order = "sequence", policy }: NamedParts = {}) {
+  constructor(coordinator: SignalCoordinator, { agentId = "", order = "sequence", policy }: NamedParts = {}) {
     this.#coordinator = coordinator;
     const request = {
       coordinationId: "c",
-      agentId: "",
+      agentId,
       start: { at: "earliest" as const },
       includeOwn: false,
       checkpointIntervalMs: 40_000,
       filter: compileSignalFilter(undefined),
     };
     const definition = {
-      agentId: "",
+      agentId,
       filter: "",
       start: { at: "earliest" as const },
       order: order === "priority" ? order : undefined,

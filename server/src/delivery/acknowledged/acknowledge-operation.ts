@@ -1,5 +1,5 @@
 import { CoordinationError } from "../../model/coordination-error.js";
-import { coordinationNotFound } from "../../registry/agent-registry.js";
+import { coordinationNotFound, noteProgress } from "../../registry/agent-registry.js";
 import type { Draft } from "../../state/draft.js";
 import type { DeliveryRecord, SubscriptionRecord } from "../../state/subscription-record.js";
 import { ackExpired, notDelivered, subscriptionNotFound } from "./acknowledgement-errors.js";
@@ -49,7 +49,10 @@ export function acknowledge(
     if (outcome.is !== "extended") changed.push(found.sequence);
     return outcome;
   });
-  if (changed.length > 0) draft.changeHeader({}, changeOfDeliveries("signalsAcknowledged", subscription, changed));
+  if (changed.length === 0) return outcomes;
+  // An extension says that somebody is there, which the open stream does too; consumers extend by a clock, whether work moves or not.
+  noteProgress(draft, subscription.agentId);
+  draft.changeHeader({}, changeOfDeliveries("signalsAcknowledged", subscription, changed));
   return outcomes;
 }
 
