@@ -2,7 +2,7 @@ import { AgentState } from "@coordination-signals/proto/coordination/v1/agent";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { CoordinationError } from "../../server/src/model/coordination-error.js";
 import { prepareSignal } from "../../server/src/model/prepare-signals.js";
-import { agentState } from "../../server/src/registry/agent-state.js";
+import { agentState, isLiveAgent } from "../../server/src/registry/agent-state.js";
 import type { CoordinatorUnderTest } from "../support/coordinator-under-test.js";
 import { DatabaseProxy } from "../support/database-proxy.js";
 import { eventually } from "../support/eventually.js";
@@ -59,8 +59,8 @@ function storedWaits({ coordinator }: CoordinatorUnderTest): Promise<number> {
   return coordinator.look("c", ({ session }) => session.waits.size);
 }
 
-function register({ coordinator }: CoordinatorUnderTest, agentId: string) {
-  return coordinator.agents.register("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs: 60_000 });
+function register({ coordinator }: CoordinatorUnderTest, agentId: string, leaseMs = 60_000) {
+  return coordinator.agents.register("c", { agentId, capabilities: [], provides: [], metadata: {}, leaseMs });
 }
 
 async function states({ coordinator }: CoordinatorUnderTest): Promise<Record<string, string | undefined>> {
@@ -114,6 +114,32 @@ const resolved = (dependencyId: string) =>
     expect(await states(b)).toEqual({ parser: "READY", generator: "READY", runner: "WAITING" });
     made.abort.abort();
     await made.outcome;
+  });
+
+  test("keep the short leases of their agents for every server, as open subscriptions do, all in one commit", async () => {
+    await using servers = await openReplicas(url, 2);
+    const [a, b] = [servers.at(0), servers.at(1)];
+    const agentIds = ["waiter", "reader", "other reader"];
+    const leaseMs = 2_000;
+    for (const agentId of agentIds) await register(a, agentId, leaseMs);
+    const wait = await openOn(a, [b], { agentId: "waiter", conditions: [completed("nobody")] });
+    for (const agentId of agentIds.slice(1)) await a.subscribe({ agentId }).until("subscribed");
+    const looks = () => Promise.all(agentIds.map((agentId) => b.coordinator.agents.get("c", agentId)));
+    const startMs = Math.max(...(await looks()).map(({ record }) => record.lastHeartbeatMs));
+    const gone = new Set<string>();
+    await eventually(async () => {
+      for (const view of await looks()) {
+        if (!isLiveAgent(view)) gone.add(view.record.agentId);
+        expect(view.record.lastHeartbeatMs).toBeGreaterThan(startMs + leaseMs);
+      }
+    });
+    expect(gone).toEqual(new Set());
+    const heardMs = await b.coordinator.look("c", ({ session }) =>
+      agentIds.map((agentId) => session.agent(agentId)?.lastHeartbeatMs),
+    );
+    expect(new Set(heardMs).size).toBe(1);
+    wait.abort.abort();
+    await wait.outcome;
   });
 
   test("are refused when they close a loop with waits on another server", async () => {

@@ -1,5 +1,13 @@
 import type { AgentRecord } from "./agent-record.js";
 
+/** What the activity of agents is noted for. */
+export interface AgentActivityOptions {
+  /** How long an agent may make no progress before anybody counts it as stalled, in milliseconds; by default for ever. */
+  readonly leastStallMs?: number | undefined;
+  /** Told of an agent whose first subscription or wait is opened. */
+  readonly onPresent?: (agentId: string) => void;
+}
+
 interface Activity {
   heardMs: number;
   progressMs: number;
@@ -15,9 +23,11 @@ export class AgentActivity {
   readonly #openSubscriptions = new Map<string, number>();
   readonly #progressStepMs: number;
 
-  /** `leastStallMs` is how long an agent may make no progress before anybody counts it as stalled; by default for ever. */
-  constructor(leastStallMs = Number.POSITIVE_INFINITY) {
+  readonly #onPresent: ((agentId: string) => void) | undefined;
+
+  constructor({ leastStallMs = Number.POSITIVE_INFINITY, onPresent }: AgentActivityOptions = {}) {
     this.#progressStepMs = leastStallMs / 8;
+    this.#onPresent = onPresent;
   }
 
   /** Notes that an agent was heard of, and whether its work moved. */
@@ -29,7 +39,19 @@ export class AgentActivity {
   }
 
   subscriptionOpened(agentId: string): void {
-    this.#openSubscriptions.set(agentId, (this.#openSubscriptions.get(agentId) ?? 0) + 1);
+    const before = this.#openSubscriptions.get(agentId) ?? 0;
+    this.#openSubscriptions.set(agentId, before + 1);
+    if (before === 0) this.#onPresent?.(agentId);
+  }
+
+  /** Whether a subscription or a wait of the agent is open here. */
+  isPresent(agentId: string): boolean {
+    return this.#openSubscriptions.has(agentId);
+  }
+
+  /** The agents with open subscriptions or waits here, known or not. */
+  present(): Iterable<string> {
+    return this.#openSubscriptions.keys();
   }
 
   /** An agent counts as heard of for as long as one of its subscriptions is open. */

@@ -5,6 +5,7 @@ import { tailBudgetBytes } from "../model/limits.js";
 import type { KnownCoordination, SignalStore } from "../store/signal-store.js";
 import { CurrencyCheck } from "./currency-check.js";
 import type { GroupCommitter } from "./group-committer.js";
+import { LeaseKeeper } from "./lease-keeper.js";
 import type { Operation } from "./operation.js";
 import { SessionState } from "./session-state.js";
 import { TailBudget } from "./tail-budget.js";
@@ -50,6 +51,8 @@ export class SessionDirectory {
   readonly #loading = new Map<string, Promise<void>>();
   readonly #flushTimer: NodeJS.Timeout;
   readonly #currency: CurrencyCheck | undefined;
+  /** Where others have to be told which agents are here. */
+  readonly #leases: LeaseKeeper | undefined;
   readonly #tailBudget = new TailBudget(tailBudgetBytes);
   /** The key of this server's counters in the journal. */
   #serverKey: string;
@@ -59,6 +62,13 @@ export class SessionDirectory {
     const { shared } = options.store;
     this.#serverKey = serverKeyOf(options.store);
     this.#currency = shared && new CurrencyCheck((known) => shared.findChanged(known));
+    this.#leases =
+      shared &&
+      new LeaseKeeper({
+        clock: options.clock,
+        execute: (coordinationId, operation) => this.execute(coordinationId, operation),
+        onFailed: options.onFlushFailed,
+      });
     shared?.watch(
       () => this.#known(),
       (coordinationIds) => this.#refresh(coordinationIds),
@@ -228,6 +238,7 @@ export class SessionDirectory {
   /** Writes what is left and forgets everything. */
   async close(): Promise<void> {
     clearInterval(this.#flushTimer);
+    this.#leases?.close();
     // Counters that cannot be written are no reason to stay.
     await this.flush().catch(this.#options.onFlushFailed);
     await this.#options.committer.idle();
@@ -267,6 +278,7 @@ export class SessionDirectory {
         const session = new SessionState(coordinationId, stored, this.#serverKey, {
           tailBudget: this.#tailBudget,
           leastStallMs: this.#options.leastStallMs,
+          onPresent: this.#leases && ((present, record) => this.#leases?.keep(present, record)),
         });
         this.#slots.set(coordinationId, { session, pins: 0 });
         this.#countResidents();

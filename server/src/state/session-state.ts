@@ -47,8 +47,10 @@ export interface DurableChange {
 export interface SessionStateOptions {
   /** Without one the log's end keeps to its own share. */
   readonly tailBudget?: TailBudget;
-  /** As of `AgentActivity`. */
+  /** As of `AgentActivityOptions`. */
   readonly leastStallMs?: number | undefined;
+  /** Told of the record of an agent with open subscriptions or waits here: when the first is opened, and when the record changes. */
+  readonly onPresent?: ((session: SessionState, record: AgentRecord) => void) | undefined;
 }
 
 /** A subscription that is open on this server. */
@@ -85,15 +87,17 @@ export class SessionState {
   #foreignMetrics = new Map<string, SessionMetrics>();
   #serverKey: string;
   readonly #tail: TailCache;
+  readonly #onPresent: SessionStateOptions["onPresent"];
 
   /** `serverKey` is the key of this server's counters in the journal. */
   constructor(
     coordinationId: string,
     stored: StoredCoordination | undefined,
     serverKey: string,
-    { tailBudget, leastStallMs }: SessionStateOptions = {},
+    { tailBudget, leastStallMs, onPresent }: SessionStateOptions = {},
   ) {
-    this.activity = new AgentActivity(leastStallMs);
+    this.activity = new AgentActivity({ leastStallMs, onPresent: (agentId) => this.#notePresent(agentId) });
+    this.#onPresent = onPresent;
     this.coordinationId = coordinationId;
     this.#serverKey = serverKey;
     this.#header = stored?.header;
@@ -189,6 +193,7 @@ export class SessionState {
     this.#noteSenders(draft);
     for (const agentId of draft.movedAgents) this.activity.note(agentId, draft.nowMs, true);
     for (const agentId of left) this.activity.forget(agentId);
+    this.#notePresentOf(draft.changedAgents);
     this.#wake(wasSteady ? draft.entries : undefined);
     if (mayBlock) this.parkedWaits.blockingChanged();
   }
@@ -241,6 +246,16 @@ export class SessionState {
     this.#foreignMetrics.delete(serverKey);
     this.#serverKey = serverKey;
     this.readings.markAllUnwritten();
+  }
+
+  #notePresentOf(changes: ReadonlyMap<string, AgentRecord | undefined>): void {
+    if (this.#onPresent === undefined) return;
+    for (const agentId of changes.keys()) if (this.activity.isPresent(agentId)) this.#notePresent(agentId);
+  }
+
+  #notePresent(agentId: string): void {
+    const record = this.#agents.get(agentId);
+    if (record !== undefined) this.#onPresent?.(this, record);
   }
 
   #noteSenders({ entries, nowMs }: Pick<DurableChange, "entries" | "nowMs">): void {
@@ -311,6 +326,7 @@ export class SessionState {
     }
     for (const agentId of leftAgents(before, agents)) this.activity.forget(agentId);
     setAll(this.#agents, agents);
+    this.#notePresentOf(agents);
     this.#setDependencies(inOrderOfResolution(dependencies));
     this.named.restore(records);
   }
