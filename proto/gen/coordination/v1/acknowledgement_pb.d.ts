@@ -385,6 +385,7 @@ export enum DeadLetterReason {
   /**
    * The filter needs more work than an evaluation may do to say whether it matches. Nobody knows whether it is the
    * subscription's; it was not delivered, and those after it go on. Redriven it is delivered without asking the filter again.
+   * Or max_delivery_attempts were used up, and the transform of the consumer who was to get it last was too dear for it.
    *
    * @generated from enum value: DEAD_LETTER_REASON_FILTER_BUDGET = 4;
    */

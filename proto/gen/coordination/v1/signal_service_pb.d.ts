@@ -378,7 +378,9 @@ export declare type SubscribeRequest = Message<"coordination.v1.SubscribeRequest
   } | { case: undefined; value?: undefined };
 
   /**
-   * What becomes of signals before they are handed out; unset leaves them as they are.
+   * What becomes of signals before they are handed out; unset leaves them as they are. A signal that it is too dear for ends the
+   * stream with FILTER_BUDGET_EXCEEDED. With a `subscription` it does not: it belongs to this consumer alone, and such a signal
+   * counts as one that the consumer refused (NACK), which another one may get.
    *
    * @generated from field: coordination.v1.SignalTransform transform = 8;
    */

@@ -183,6 +183,7 @@ function describeLetter({
     case "retention":
       return "it left the history before it was acknowledged";
     case "filterBudget":
+      if (attempts > 0) return `it could not be made ready for delivery in ${attempts} attempts${said}`;
       return `its filter could not say whether it matches${said}`;
   }
 }

@@ -4,7 +4,7 @@ import type { Draft } from "../../state/draft.js";
 import type { DeliveryRecord, SubscriptionRecord } from "../../state/subscription-record.js";
 import { ackExpired, notDelivered, subscriptionNotFound } from "./acknowledgement-errors.js";
 import { parseDeliveryId } from "./delivery-id.js";
-import { backoffMs, bury, changeOfDeliveries, isExhausted, rest, settle } from "./settle-delivery.js";
+import { bury, changeOfDeliveries, refuse, settle } from "./settle-delivery.js";
 import type { SignalCopies } from "./signal-copies.js";
 
 /** What is to become of one delivery. */
@@ -104,13 +104,9 @@ function take(draft: Draft, { subscription, record, item }: TakenItem, operation
       bury(draft, subscription, record, { cause: "rejected", detail, nowMs, copies });
       return { is: "buried", cause: "rejected" };
     case "nack": {
-      if (isExhausted(subscription, record)) {
-        bury(draft, subscription, record, { cause: "maxAttempts", detail, nowMs, copies });
-        return { is: "buried", cause: "maxAttempts" };
-      }
-      const availableMs = nowMs + (item.delayMs ?? backoffMs(policy, record.attempt));
-      rest(draft, subscription, record, { dueMs: availableMs, detail });
-      return { is: "resting", availableMs };
+      const { delayMs } = item;
+      const availableMs = refuse(draft, subscription, record, { cause: "maxAttempts", detail, nowMs, copies, delayMs });
+      return availableMs === undefined ? { is: "buried", cause: "maxAttempts" } : { is: "resting", availableMs };
     }
   }
 }

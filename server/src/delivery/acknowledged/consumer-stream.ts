@@ -14,6 +14,7 @@ import type { Consumer, Grant } from "./consumer.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { LeaseClock } from "./lease-clock.js";
 import type { SubscriptionMatcher } from "./subscription-matcher.js";
+import { withinBudget } from "./within-budget.js";
 
 /** What a consumer's stream works with. */
 export interface ConsumerStreamOptions {
@@ -118,10 +119,10 @@ export class ConsumerStream {
     return header.closeTimeMs !== undefined || (beforeTimeMs !== undefined && clock.nowMs() >= beforeTimeMs);
   }
 
-  *#batches({ signals: given, throughSequence, liveSinceMs }: Grant): Generator<TailItem, void, undefined> {
+  async *#batches({ signals: given, throughSequence, liveSinceMs }: Grant): AsyncGenerator<TailItem, void, undefined> {
     // What was rolled back or deleted while it was on its way here is nobody's any more.
     const signals = given.filter((claimed) => this.#isStillLeased(claimed));
-    for (const part of this.#parts(signals)) {
+    for await (const part of this.#parts(signals)) {
       const isLast = part.at(-1)?.claimed === signals.at(-1);
       const afterSequence = this.#report(isLast ? throughSequence : this.#throughPart(part));
       for (const { entry } of part) this.#told = laterOf(this.#told, entry.sequence);
@@ -153,19 +154,27 @@ export class ConsumerStream {
     return record?.claim === claim && record.lease !== undefined;
   }
 
-  /** The signals as the consumer sees them, in parts of at most 1 MiB. */
-  *#parts(signals: readonly ClaimedSignal[]): Generator<readonly SeenSignal[], void, undefined> {
+  /** The signals as the consumer sees them, in parts of at most 1 MiB. Those that its transform is too dear for are refused. */
+  async *#parts(signals: readonly ClaimedSignal[]): AsyncGenerator<readonly SeenSignal[], void, undefined> {
+    const { view, dispatcher, abort } = this.#options;
     let part: SeenSignal[] = [];
     let bytes = 0;
     for (const claimed of signals) {
-      const entry = this.#options.view.see(claimed.entry) ?? claimed.entry;
-      if (part.length > 0 && bytes + entry.bytes.length > maxResponseBytes) {
+      const entry = withinBudget(() => view.see(claimed.entry) ?? claimed.entry);
+      const isRefused = entry instanceof CoordinationError;
+      // A refusal takes a commit: nothing that can be handed out waits for it.
+      if (part.length > 0 && (isRefused || bytes + entry.bytes.length > maxResponseBytes)) {
         yield part;
         part = [];
         bytes = 0;
       }
-      part.push({ claimed, entry });
-      bytes += entry.bytes.length;
+      if (!isRefused) {
+        part.push({ claimed, entry });
+        bytes += entry.bytes.length;
+        continue;
+      }
+      await dispatcher.refuse(claimed, entry);
+      if (abort.aborted) return;
     }
     if (part.length > 0) yield part;
   }

@@ -15,6 +15,7 @@ import { type ClaimedSignal, claim } from "./claim-operation.js";
 import type { Consumer, Grant } from "./consumer.js";
 import { priorityPicker } from "./pick-by-priority.js";
 import { sequencePicker } from "./pick-in-sequence.js";
+import { refuseUnseen } from "./refuse-unseen-operation.js";
 import { release } from "./release-operation.js";
 import { executeWithSignals } from "./signal-copies.js";
 import type { PendingSignal, Picked, SignalPicker } from "./signal-picker.js";
@@ -101,6 +102,17 @@ export class Dispatcher {
     const { released, buried } = await this.#release(isItsOwn);
     environment.metrics.deliveriesEnded("released", released + buried);
     if (session.header !== undefined) this.wake();
+  }
+
+  /** Takes back one signal from a consumer whose transform is too dear for it; see `refuseUnseen`. */
+  async refuse(claimed: ClaimedSignal, { message: detail }: CoordinationError): Promise<void> {
+    const { environment, session } = this.#options;
+    const { clock, metrics } = environment;
+    const outcome = await executeWithSignals(environment, session, (draft, copies) =>
+      refuseUnseen(draft, this.subscription, { claimed, detail, copies, nowMs: clock.nowMs() }),
+    );
+    if (outcome !== undefined) metrics.deliveriesEnded("refused", 1);
+    if (outcome === "buried") metrics.deadLettersMade("filterBudget", 1);
   }
 
   async #run(): Promise<void> {

@@ -39,6 +39,32 @@ export function rest(
   });
 }
 
+/**
+ * A delivery was refused: it waits for its next attempt, or is a dead letter where none is left. Returns from when it can be
+ * claimed again; undefined where it is a dead letter.
+ */
+export function refuse(
+  draft: Draft,
+  subscription: SubscriptionRecord,
+  record: DeliveryRecord,
+  refusal: {
+    readonly cause: DeadLetterCause;
+    readonly detail: string | undefined;
+    readonly nowMs: number;
+    readonly copies: SignalCopies;
+    /** How long it rests; undefined is what the policy says. */
+    readonly delayMs?: number | undefined;
+  },
+): number | undefined {
+  if (isExhausted(subscription, record)) {
+    bury(draft, subscription, record, refusal);
+    return undefined;
+  }
+  const { nowMs, detail, delayMs = backoffMs(subscription.policy, record.attempt) } = refusal;
+  rest(draft, subscription, record, { dueMs: nowMs + delayMs, detail });
+  return nowMs + delayMs;
+}
+
 /** Makes a dead letter of a delivery. */
 export function bury(
   draft: Draft,
@@ -70,7 +96,7 @@ export function bury(
 }
 
 /** How long a refused delivery rests: doubles with every attempt. */
-export function backoffMs({ minBackoffMs, maxBackoffMs }: SubscriptionPolicy, attempt: number): number {
+function backoffMs({ minBackoffMs, maxBackoffMs }: SubscriptionPolicy, attempt: number): number {
   // Beyond 2^32 times the least nothing is left below the greatest.
   return Math.min(maxBackoffMs, minBackoffMs * 2 ** Math.min(attempt - 1, 32));
 }

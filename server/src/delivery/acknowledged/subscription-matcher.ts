@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { SignalFilterSchema } from "@coordination-signals/proto/coordination/v1/signal";
-import { CoordinationError } from "../../model/coordination-error.js";
+import type { CoordinationError } from "../../model/coordination-error.js";
 import type { FilterExpressionCompiler } from "../../model/filter-expression.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import { type CompiledFilter, compileSignalFilter } from "../../model/signal-filter.js";
@@ -8,6 +8,7 @@ import type { CompiledTransform } from "../../model/transform/signal-transform.j
 import { concerns, type ReaderInterest } from "../../state/reader-index.js";
 import type { SubscriptionRecord } from "../../state/subscription-record.js";
 import { SignalView } from "../signal-view.js";
+import { withinBudget } from "./within-budget.js";
 
 /** Tells which signals are a named subscription's. */
 export class SubscriptionMatcher {
@@ -33,12 +34,7 @@ export class SubscriptionMatcher {
 
   /** As `matches`, but answers FILTER_BUDGET_EXCEEDED. */
   ask(entry: LogEntry): boolean | CoordinationError {
-    try {
-      return this.matches(entry);
-    } catch (error) {
-      if (error instanceof CoordinationError && error.reason === "FILTER_BUDGET_EXCEEDED") return error;
-      throw error;
-    }
+    return withinBudget(() => this.matches(entry));
   }
 }
 
