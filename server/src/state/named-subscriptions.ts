@@ -101,19 +101,23 @@ export class NamedSubscriptions {
     setAll(this.#required, required);
     if (totals !== undefined) this.#totals = totals;
     for (const name of touched) this.#watchers.tell(name);
-    if (!this.#signalWatchers.isEmpty) this.#tellOfSignals(touchedSignals(changes), definitions.size > 0);
+    if (this.#signalWatchers.isEmpty) return;
+    this.#tellOfSignals(touchedSignals(changes), definitions.size > 0);
+    this.#tellOfLost(acknowledged.values());
   }
 
   /** Takes over journal records, as they are loaded or came from another server. */
   restore(records: readonly JournalChange[]): void {
     const touched = new Set<string>();
     const signals = new Set<string>();
+    const rows: (AcknowledgedRow | undefined)[] = [];
     let [hasDeadLetters, hasDefinitions] = [false, false];
     for (const { kind, key, value } of records) {
       if (kind === "subscription") {
         const { of, name } = this.#restoreSubscription(key, value);
         if (of === "definition") hasDefinitions = true;
         if (of === "definition" || of === "scan") touched.add(name);
+        if (of === "acknowledged") rows.push(this.#acknowledged.get(name));
       }
       if (kind === "delivery") touched.add(this.#restoreDelivery(key, value));
       if (kind === "delivery" || kind === "deadLetter") signals.add(parseSignalKey(key).sequenceKey);
@@ -126,6 +130,7 @@ export class NamedSubscriptions {
     }
     for (const name of touched) this.#watchers.tell(name);
     this.#tellOfSignals(signals, hasDefinitions);
+    this.#tellOfLost(rows);
   }
 
   /** Forgets everything. */
@@ -168,6 +173,15 @@ export class NamedSubscriptions {
   #tellOfSignals(sequenceKeys: Iterable<string>, concernsAll: boolean): void {
     if (concernsAll) this.#signalWatchers.tellAll();
     else for (const key of sequenceKeys) this.#signalWatchers.tell(key);
+  }
+
+  /** Some that had to go were never dead letters: their signals are known by the last one alone. */
+  #tellOfLost(rows: Iterable<AcknowledgedRow | undefined>): void {
+    for (const row of rows) {
+      if (row?.lostThrough === undefined) continue;
+      const through = sequenceKey(row.lostThrough);
+      this.#signalWatchers.tellWhere((key) => key <= through);
+    }
   }
 }
 

@@ -214,8 +214,9 @@ export class SubscriptionDraft {
     return this.#totals.get(totalsOnly) ?? { made: 0, dropped: 0 };
   }
 
-  /** Counts dead letters that went before they were made: newer ones of the same commit needed their place. */
-  countDropped(count: number): void {
+  /** Counts dead letters through a sequence that went before they were made. What became of their signals is not known any more. */
+  dropUnmade(name: string, { count, through }: { readonly count: number; readonly through: bigint }): void {
+    this.#place(name, withLost(this.#rowsOf(name), String(through)));
     const { made, dropped } = this.totals;
     this.#putTotals({ made: made + count, dropped: dropped + count });
   }

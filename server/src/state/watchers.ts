@@ -21,6 +21,11 @@ export class Watchers {
   }
 
   tellAll(): void {
-    for (const topic of [...this.#byTopic.keys()]) this.tell(topic);
+    this.tellWhere(() => true);
+  }
+
+  /** Tells those whose topic is concerned. */
+  tellWhere(isConcerned: (topic: string) => boolean): void {
+    for (const topic of [...this.#byTopic.keys()]) if (isConcerned(topic)) this.tell(topic);
   }
 }

@@ -80,10 +80,14 @@ export class RetiringSignals {
     }
     if (hasPassed(place, this.#through)) return buried;
     const unseen = matching.filter((entry) => !isScanned(place, entry));
-    // Only so many can stay.
-    const dropped = Math.max(0, unseen.length - maxDeadLetters);
-    if (dropped > 0) draft.subscriptions.countDropped(dropped);
-    for (const entry of unseen.slice(dropped)) putLetter(draft, record, entry, { nowMs, attempts: 0, detail: "" });
+    // Only so many can stay: newer ones of the same commit need their place.
+    const dropped = unseen.slice(0, Math.max(0, unseen.length - maxDeadLetters));
+    const lastDropped = dropped.at(-1);
+    if (lastDropped !== undefined) {
+      draft.subscriptions.dropUnmade(name, { count: dropped.length, through: lastDropped.sequence });
+    }
+    for (const entry of unseen.slice(dropped.length))
+      putLetter(draft, record, entry, { nowMs, attempts: 0, detail: "" });
     draft.subscriptions.movePlace(name, (position) => laterOf(position, this.#through));
     return buried + unseen.length;
   }
