@@ -32,7 +32,7 @@ export async function startPositions(
     case "earliest":
       return everyLevelAt(header === undefined ? 0n : header.oldestSequence - 1n);
     case "sequence":
-      return inLog({ sequences: everyLevelAt(start.afterSequence), generation: undefined }, header);
+      return everyLevelAt(sequenceInLog(start.afterSequence, header));
     case "cursor": {
       const { epoch, generation, sequence, levelSequences } = start.cursor;
       const sequences = levelSequences ?? [sequence];
@@ -43,6 +43,12 @@ export async function startPositions(
     case "time":
       return everyLevelAt(header === undefined ? 0n : await sequenceBefore(start.timeMs, header, reader));
   }
+}
+
+/** A sequence to start after. Throws CURSOR_AHEAD, CURSOR_EXPIRED or ROLLED_BACK where that is not, or no longer, in the log. */
+export function sequenceInLog(sequence: bigint, header: CoordinationHeader | undefined): bigint {
+  inLog({ sequences: [sequence], generation: undefined }, header);
+  return sequence;
 }
 
 /** Throws CURSOR_EXPIRED when what follows a position has left the history. */

@@ -13,6 +13,7 @@ import { type AcknowledgementEnvironment, isOfEndedProcess } from "./acknowledge
 import { assignToConsumers, type ReadyConsumer } from "./assign-to-consumers.js";
 import { type ClaimedSignal, claim } from "./claim-operation.js";
 import type { Consumer, Grant } from "./consumer.js";
+import { passTrimmed } from "./pass-trimmed-operation.js";
 import { priorityPicker } from "./pick-by-priority.js";
 import { sequencePicker } from "./pick-in-sequence.js";
 import { refuseUnseen } from "./refuse-unseen-operation.js";
@@ -57,6 +58,8 @@ export class Dispatcher {
   #liveSinceMs: number | undefined;
   readonly #parked: ParkedReader;
   #lastState = "";
+  /** Whether signals that come next were found trimmed. */
+  #hasMetTrimmed = false;
   #running: Promise<void> | undefined;
 
   constructor(options: DispatcherOptions) {
@@ -141,6 +144,10 @@ export class Dispatcher {
 
   /** Does what there is to do now; false when there is nothing. */
   async #turn(standing: Standing): Promise<boolean> {
+    if (this.#hasMetTrimmed) {
+      await this.#passTrimmed();
+      return true;
+    }
     if (standing.hasExhausted) {
       await this.#buryExhausted();
       return true;
@@ -158,6 +165,21 @@ export class Dispatcher {
       if (consumer.isReady) ready.push({ consumer, capacity });
     }
     return ready;
+  }
+
+  /** What comes next was trimmed while it was read, here or by another server: what is known here is brought up to date. */
+  async #passTrimmed(): Promise<void> {
+    const { environment, session } = this.#options;
+    const { directory, metrics } = environment;
+    await directory.withLatest(session.coordinationId, () => undefined);
+    const passed = await directory.execute(
+      session.coordinationId,
+      plainOperation((draft) => passTrimmed(draft, this.subscription)),
+    );
+    metrics.deadLettersMade("retention", passed);
+    this.#hasMetTrimmed = false;
+    // Whatever has moved the subscription has woken this. Where nothing has, the same would be found again at once.
+    await this.#latch.nextWithin(retryMs);
   }
 
   async #handOut(standing: Standing, ready: readonly ReadyConsumer[]): Promise<boolean> {
@@ -344,10 +366,8 @@ export class Dispatcher {
 
   /** What is tried again is not the consumers' end; everything else is. */
   async #recover(error: unknown): Promise<void> {
-    const { environment, session } = this.#options;
     if (error instanceof CoordinationError && error.reason === "CURSOR_EXPIRED") {
-      // It was trimmed while it was read, here or by another server: what is known here is brought up to date.
-      await environment.directory.withLatest(session.coordinationId, () => undefined);
+      this.#hasMetTrimmed = true;
       return;
     }
     const isPassing = error instanceof CoordinationError && error.retryDelayMs !== undefined;

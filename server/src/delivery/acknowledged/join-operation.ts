@@ -1,11 +1,14 @@
 import { randomBytes } from "node:crypto";
+import { laterOf } from "../../model/cursor.js";
 import { maxNamedSubscriptions } from "../../model/limits.js";
 import type { Draft } from "../../state/draft.js";
+import type { LogReader } from "../../state/log-reader.js";
 import { plainOperation } from "../../state/operation.js";
 import { placeAt, scanOfPlace } from "../../state/scan-place.js";
 import type { SessionState } from "../../state/session-state.js";
 import type { SubscriptionDefinition, SubscriptionRecord } from "../../state/subscription-record.js";
-import { startPositions } from "../subscription-start.js";
+import type { CoordinationHeader } from "../../store/signal-store.js";
+import { sequenceInLog, startPositions } from "../subscription-start.js";
 import type { AcknowledgementEnvironment } from "./acknowledgement-environment.js";
 import { filterConflict, subscriptionConflict, tooManyNamedSubscriptions } from "./acknowledgement-errors.js";
 
@@ -30,37 +33,70 @@ export async function joinSubscription(
   request: NamedRequest,
 ): Promise<SubscriptionRecord> {
   const { name } = request;
-  const isThere = session.named.definitions.has(name);
-  const [afterSequence = 0n] = isThere ? [] : await startPositions(startOf(request), 1, session.header, reader);
+  const found = session.named.definitions.has(name) ? undefined : await findTime(request, session, reader);
   return directory.execute(
     session.coordinationId,
     plainOperation((draft) => {
       const known = draft.subscriptions.get(name);
-      if (known === undefined) return create(draft, request, { afterSequence, nowMs: clock.nowMs() });
+      if (known === undefined) return create(draft, request, { found, nowMs: clock.nowMs() });
       checkAgreement(known, request);
       return known;
     }),
   );
 }
 
-function startOf({ definition: { start } }: NamedRequest) {
-  return start.at === "sequence" ? { at: start.at, afterSequence: BigInt(start.afterSequence) } : start;
+/** Where a time is in a log, as it was when it was looked for. */
+interface FoundTime {
+  /** Undefined where the coordination had not begun. */
+  readonly epoch: string | undefined;
+  readonly afterSequence: bigint;
+}
+
+/** Looks for the time that a subscription starts at; undefined where it starts otherwise. */
+async function findTime(
+  { definition: { start } }: NamedRequest,
+  { header }: SessionState,
+  reader: LogReader,
+): Promise<FoundTime | undefined> {
+  if (start.at !== "time") return undefined;
+  const [afterSequence = 0n] = await startPositions(start, 1, header, reader);
+  return { epoch: header?.epoch, afterSequence };
+}
+
+/** The sequence after which a subscription starts in the log as it is. Throws CURSOR_AHEAD, CURSOR_EXPIRED, ROLLED_BACK. */
+function startIn(
+  header: CoordinationHeader | undefined,
+  start: SubscriptionDefinition["start"],
+  found: FoundTime | undefined,
+): bigint {
+  const beforeOldest = (header?.oldestSequence ?? 1n) - 1n;
+  switch (start.at) {
+    case "latest":
+      return header?.headSequence ?? 0n;
+    case "earliest":
+      return beforeOldest;
+    case "sequence":
+      return sequenceInLog(BigInt(start.afterSequence), header);
+    case "time":
+      // The log may have been trimmed since, or be another one. What is earlier than the time does not match anyway.
+      return found === undefined || found.epoch !== header?.epoch
+        ? beforeOldest
+        : laterOf(found.afterSequence, beforeOldest);
+  }
 }
 
 function create(
   draft: Draft,
   { name, definition }: NamedRequest,
-  { afterSequence, nowMs }: { readonly afterSequence: bigint; readonly nowMs: number },
+  { found, nowMs }: { readonly found: FoundTime | undefined; readonly nowMs: number },
 ): SubscriptionRecord {
   const { count } = draft.subscriptions;
   if (count >= maxNamedSubscriptions) throw tooManyNamedSubscriptions(draft.coordinationId, maxNamedSubscriptions);
-  const { headSequence, oldestSequence } = draft.begin();
-  const { at } = definition.start;
-  const resolved = at === "latest" ? headSequence : at === "earliest" ? oldestSequence - 1n : afterSequence;
-  const startSequence = String(resolved);
+  const afterSequence = startIn(draft.header, definition.start, found);
   const secret = randomBytes(secretBytes).toString("base64url");
-  const record = { ...definition, name, createTimeMs: nowMs, secret, startSequence };
-  draft.subscriptions.put(record, { ...scanOfPlace(placeAt(record, resolved)), claims: 0 });
+  const record = { ...definition, name, createTimeMs: nowMs, secret, startSequence: String(afterSequence) };
+  draft.begin();
+  draft.subscriptions.put(record, { ...scanOfPlace(placeAt(record, afterSequence)), claims: 0 });
   const actors = definition.agentId === "" ? [] : [definition.agentId];
   draft.changeHeader({}, { kind: "subscriptionCreated", actors, detail: name });
   return record;
