@@ -97,8 +97,13 @@ export const maxNamedFilterBytes = 16 * 1024;
 export const maxDeadLetters = 1_000;
 /** CONTROL signals of one subscription that may be delivered and not settled, beside its ordinary ones. */
 export const maxOutstandingControls = 1_000;
-/** The longest that a delivery can be leased, extended or rest: one that is due later was stored by a clock that has gone back. */
+/** The longest that a delivery can be leased, extended or rest. */
 export const maxDeliveryDelayMs = 3_600_000;
+/**
+ * How far the clocks of servers that share a store are apart at the most. A delivery that is due later than the longest delay and
+ * this from now was stored by a clock that has gone back; with less, a server whose clock is behind would take another's for one.
+ */
+export const maxClockSkewMs = 300_000;
 /** What an acknowledgement policy says unless it says otherwise. */
 export const defaultAckDeadlineMs = 30_000;
 export const defaultMaxDeliveryAttempts = 5;

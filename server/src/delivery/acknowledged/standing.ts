@@ -1,4 +1,4 @@
-import { maxDeliveryDelayMs, maxOutstandingControls } from "../../model/limits.js";
+import { maxClockSkewMs, maxDeliveryDelayMs, maxOutstandingControls } from "../../model/limits.js";
 import { controlLevel } from "../../model/priority-level.js";
 import type { DeliveryRecord, LeaseRecord, SubscriptionRecord } from "../../state/subscription-record.js";
 import { isExhausted } from "./settle-delivery.js";
@@ -59,7 +59,7 @@ export function standingOf(
 export function isOver({ dueMs, lease }: DeliveryRecord, { nowMs, isOfEndedProcess }: StandingOptions): boolean {
   if (lease !== undefined && isOfEndedProcess(lease)) return true;
   // What is due later than anything can be was stored by a clock that has gone back since.
-  return dueMs <= nowMs || dueMs > nowMs + maxDeliveryDelayMs;
+  return dueMs <= nowMs || dueMs > nowMs + maxDeliveryDelayMs + maxClockSkewMs;
 }
 
 /** Whether it was delivered as often as it may be. */
