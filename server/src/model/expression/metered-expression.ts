@@ -27,6 +27,8 @@ export const meteredFunction = {
   struct: "@struct",
   /** `@index(list or map, key) -> value`: charges for keys that the evaluator looks for one by one. */
   index: "@index",
+  /** `@has(map or message, field) -> bool`: whether it is there, for `has()`. */
+  has: "@has",
 } as const;
 
 /**
@@ -81,12 +83,10 @@ class ExpressionRewriter {
     if (number !== undefined) return constant(expr, { case: "int64Value", value: number });
     if (select.operand === undefined) return expr;
     const operand = this.rewrite(select.operand);
-    if (!select.testOnly && this.#mayHoldStruct(select.operand, select.field)) {
-      return callOf(expr, meteredFunction.struct, [
-        operand,
-        constant(expr, { case: "stringValue", value: select.field }),
-      ]);
-    }
+    const field = constant(expr, { case: "stringValue", value: select.field });
+    if (select.testOnly) return callOf(expr, meteredFunction.has, [operand, field]);
+    if (this.#mayHoldStruct(select.operand, select.field))
+      return callOf(expr, meteredFunction.struct, [operand, field]);
     return { ...expr, exprKind: { case: "selectExpr", value: { ...select, operand } } };
   }
 

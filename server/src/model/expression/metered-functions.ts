@@ -9,25 +9,22 @@ import {
   celFunc,
   celList,
   celMethod,
-  celType,
   isCelError,
   isCelList,
   isCelMap,
-  isCelUint,
   listType,
 } from "@bufbuild/cel";
 import { isReflectMessage } from "@bufbuild/protobuf/reflect";
+import { accessFunctions } from "./access-functions.js";
 import type { EvaluationMeter } from "./evaluation-meter.js";
 import type { ExpressionPatterns } from "./expression-patterns.js";
-import { isStructField } from "./expression-type.js";
 import { meteredFunction } from "./metered-expression.js";
 import type { StructValues } from "./struct-value.js";
+import { textSteps } from "./text-steps.js";
 
 const { BOOL, BYTES, DYN, INT, STRING } = CelScalar;
 const list = listType(DYN);
 
-/** Characters or bytes that are compared, copied or counted in one step. */
-const unitsPerStep = 256;
 /** What one search of a text for another compares in one step. */
 const comparisonsPerStep = 256;
 /** A search for a longer text skips ahead by no more than this. */
@@ -73,13 +70,14 @@ export function meteredFunctions(standard: CelEnv, state: EvaluationState): read
       meter.charge(1 + left.size + right.size);
       return celList([...left, ...right]);
     }),
-    ...rewrittenFunctions(state),
+    ...accessFunctions(meter, state.structs),
+    ...comprehensionFunctions(meter),
   ];
 }
 
 function sizeFunctions(meter: EvaluationMeter): readonly CelFunc[] {
   const size = (text: string): bigint => {
-    meter.charge(1 + text.length / unitsPerStep);
+    meter.charge(1 + textSteps(text));
     let count = 0n;
     for (let index = 0; index < text.length; index += (text.codePointAt(index) ?? 0) > 0xffff ? 2 : 1) count += 1n;
     return count;
@@ -92,7 +90,7 @@ function sizeFunctions(meter: EvaluationMeter): readonly CelFunc[] {
   ];
 }
 
-function rewrittenFunctions({ meter, structs }: EvaluationState): readonly CelFunc[] {
+function comprehensionFunctions(meter: EvaluationMeter): readonly CelFunc[] {
   // Which arrays stand behind the lists that `@append` may extend: those of a comprehension that is being evaluated.
   const growing = new WeakMap<CelList, CelValue[]>();
   return [
@@ -116,8 +114,6 @@ function rewrittenFunctions({ meter, structs }: EvaluationState): readonly CelFu
       items.push(item);
       return result;
     }),
-    celFunc(meteredFunction.struct, [DYN, STRING], DYN, (target, field) => structIn(target, field, structs)),
-    celFunc(meteredFunction.index, [DYN, DYN], DYN, (target, key) => itemAt(target, key, meter)),
   ];
 }
 
@@ -149,26 +145,16 @@ function metered(func: CelFunc, meter: EvaluationMeter): CelFunc {
 }
 
 function chargeOf({ name, target, arguments: parameters }: CelFunc, meter: EvaluationMeter): (value: CelValue) => void {
-  if (name === "@in" && parameters[1]?.kind === "map") return (value) => chargeLookUp(value, parameters[0], meter);
   if (name === "_==_" || name === "_!=_" || name === "@in") return (value) => chargeDeeply(value, meter);
   if ((name === "int" || name === "uint") && parameters[0] === STRING) return refuseLongNumber;
   if (target !== undefined && target.kind === "object" && parameters[0] === STRING) {
     return () => meter.charge(timeZoneSteps);
   }
-  return (value) => meter.charge(unitsOf(value) / unitsPerStep);
-}
-
-/** Strings are looked up at once; a number is compared with each unsigned key in turn. */
-function chargeLookUp(value: CelValue, keyType: CelType | undefined, meter: EvaluationMeter): void {
-  meter.charge(isCelMap(value) && keyType !== STRING ? value.size : unitsOf(value) / unitsPerStep);
-}
-
-function unitsOf(value: CelValue): number {
-  return typeof value === "string" || value instanceof Uint8Array ? value.length : 0;
+  return (value) => meter.charge(textSteps(value));
 }
 
 function chargeDeeply(value: CelValue, meter: EvaluationMeter): void {
-  meter.charge(1 + unitsOf(value) / unitsPerStep);
+  meter.charge(1 + textSteps(value));
   if (isCelList(value)) {
     for (const item of value) chargeDeeply(item, meter);
   } else if (isCelMap(value)) {
@@ -182,36 +168,4 @@ function refuseLongNumber(value: CelValue): void {
   if (typeof value === "string" && value.length > longestNumber) {
     throw new Error(`number has ${value.length} characters, limit is ${longestNumber}`);
   }
-}
-
-function structIn(target: CelValue, name: string, structs: StructValues): CelInput {
-  if (isReflectMessage(target)) {
-    const field = target.desc.fields.find((candidate) => candidate.name === name);
-    if (field === undefined || !isStructField(field)) throw new Error(`field not found: ${name}`);
-    return structs.valueOf(Reflect.get(target.message, field.localName));
-  }
-  return itemOfMap(target, name);
-}
-
-function itemAt(target: CelValue, key: CelValue, meter: EvaluationMeter): CelInput {
-  if (isCelList(target)) {
-    const item = target.get(indexOf(key));
-    if (item === undefined) throw new Error(`no such item in a list of ${target.size}`);
-    return item;
-  }
-  chargeLookUp(target, typeof key === "string" ? STRING : DYN, meter);
-  return itemOfMap(target, key);
-}
-
-function indexOf(key: CelValue): number {
-  if (isCelUint(key)) return Number(key.value);
-  return typeof key === "bigint" || typeof key === "number" ? Number(key) : Number.NaN;
-}
-
-function itemOfMap(target: CelValue, key: CelValue): CelInput {
-  if (!isCelMap(target)) throw new Error(`${celType(target).name} has no items`);
-  if (typeof key === "object" && !isCelUint(key)) throw new Error(`${celType(key).name} is no key`);
-  const item = target.get(key);
-  if (item === undefined) throw new Error(`no such key: ${String(key)}`);
-  return item;
 }

@@ -135,6 +135,14 @@ describe("FilterExpression.matches", () => {
     ["has(signal.inter_agent_message.payload.deep.payload)", true],
     ["has(signal.inter_agent_message.payload.deep.other)", false],
     ["has(signal.inter_agent_message.payload)", true],
+    // What is null is there.
+    ["has(signal.inter_agent_message.payload.none)", true],
+    ["'none' in signal.inter_agent_message.payload", true],
+    ["has(dyn(signal).inter_agent_message.payload.none) && 'none' in dyn(signal).inter_agent_message.payload", true],
+    ["'a' in {'a': null} && has({'a': null}.a) && 1u in {1: null} && 1 in {1u: null} && 1.0 in {1: null}", true],
+    ["'b' in {'a': null} || has({'a': null}.b) || 1.5 in {1: null} || true in {false: null}", false],
+    ["has(dyn(signal).inter_agent_message) && !has(dyn(signal).agent_completed)", true],
+    ["has(dyn(signal).inter_agent_message.message) && !has(dyn(signal).metadata)", true],
     ["signal.inter_agent_message.payload.constructor == 'c'", true],
     ["signal.dependency_resolved.resolution_data == {}", true],
   ])("%s is %s of a message with a payload", (text, expected) => {
@@ -146,6 +154,8 @@ describe("FilterExpression.matches", () => {
     ["a key that every object has", "signal.metadata['toString'] != 'x'"],
     ["an item beyond the end", "signal.recipient_agent_ids[9] != 'x'"],
     ["a field of what has none", "signal.inter_agent_message.payload.model.name != 'x'"],
+    ["the presence of a field of what has none", "!has(signal.inter_agent_message.payload.model.name)"],
+    ["the presence of a field that a message does not have", "!has(dyn(signal).nothing)"],
     ["a comparison of what cannot be compared", "signal.inter_agent_message.payload.model > 3"],
     ["a division by zero", "1 / (signal.priority - signal.priority) != 7"],
     ["a conversion that fails", "int(signal.sender_agent_id) != 7"],
