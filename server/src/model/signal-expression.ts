@@ -11,6 +11,7 @@ import { checkExpression } from "./expression/expression-checker.js";
 import { parseExpression } from "./expression/expression-syntax.js";
 import { meterExpression } from "./expression/metered-expression.js";
 import { type EvaluationState, meteredFunctions } from "./expression/metered-functions.js";
+import { patternFunctions } from "./expression/pattern-functions.js";
 import { signalDeclarations, signalVariables, structFieldNames } from "./expression/signal-declarations.js";
 import { StructValues } from "./expression/struct-value.js";
 import { maxExpressionSteps } from "./limits.js";
@@ -44,8 +45,8 @@ export class SignalExpressionCompiler {
 
   constructor() {
     const meter = new EvaluationMeter();
-    const standard = celEnv();
     this.#state = { meter, structs: new StructValues(meter), patterns: undefined };
+    const standard = celEnv({ funcs: [...patternFunctions(this.#state)] });
     this.#declarations = signalDeclarations(standard);
     this.#env = celEnv({
       registry: createRegistry(CoordinationSignalSchema.file),

@@ -219,7 +219,7 @@ class ExpressionChecker {
     const args = call.args.map((arg) => this.#typeOf(arg, scope));
     const type = resolveCall(this.#declarations.env.funcs, { name: call.function, target, args });
     if (type instanceof Error) throw this.#refuse(expr, type.message);
-    if (call.function === "matches") this.#addPattern(call.args[0]);
+    if (call.function === "matches") this.#addPattern(call.args.at(-1));
     if (conversions.has(call.function)) this.#tryConversion(expr, call.args);
     return type;
   }

@@ -29,8 +29,6 @@ const list = listType(DYN);
 const comparisonsPerStep = 256;
 /** A search for a longer text skips ahead by no more than this. */
 const longestSkip = 250;
-/** Instructions of a pattern, each applied to one character, in one step. */
-const instructionsPerStep = 5;
 /** A formatter for a time zone is made anew at each call. */
 const timeZoneSteps = 1_000;
 /** Times and durations are made anew as messages. */
@@ -59,12 +57,6 @@ export function meteredFunctions(standard: CelEnv, state: EvaluationState): read
     celMethod("contains", STRING, [STRING], BOOL, function (part) {
       meter.charge(1 + (this.length * Math.min(part.length, longestSkip)) / comparisonsPerStep);
       return this.includes(part);
-    }),
-    celMethod("matches", STRING, [STRING], BOOL, function (source) {
-      const pattern = state.patterns?.find(source);
-      if (pattern === undefined) throw new Error("pattern was not compiled");
-      meter.charge(1 + (this.length * pattern.instructions) / instructionsPerStep);
-      return pattern.test(this);
     }),
     celFunc("_+_", [list, list], list, (left, right) => {
       meter.charge(1 + left.size + right.size);

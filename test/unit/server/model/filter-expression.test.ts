@@ -109,6 +109,8 @@ describe("FilterExpression.matches", () => {
     // Texts.
     ["signal.agent_completed.result_summary.matches('^[0-9]+ models$')", true],
     ["signal.agent_completed.result_summary.matches('^models')", false],
+    ["matches(signal.agent_completed.result_summary, '^[0-9]+ models$')", true],
+    ["matches(signal.agent_completed.result_summary, '^models')", false],
     ["size('\u{1F600}a') == 2 && '\u{1F600}'.size() == 1", true],
     // Types.
     ["type(signal.sequence) == uint && type('') == string", true],
@@ -216,6 +218,9 @@ describe("FilterExpressionCompiler.compile", () => {
     ["9223372036854775808 == 1", "1:1", "int literal is out of range"],
     ["signal.sender_agent_id.matches('(a')", "1:32", "missing closing )"],
     ["signal.sender_agent_id.matches(signal.metadata.pattern)", "1:47", "must be a string literal"],
+    ["matches(signal.sender_agent_id, '(a')", "1:33", "missing closing )"],
+    ["matches(signal.sender_agent_id, signal.metadata.pattern)", "1:48", "must be a string literal"],
+    ["matches('a', 1)", "1:1", "matches does not take (string, int)"],
     ["signal.sequence = 1u", "1:17", 'unexpected "="'],
     ["signal.sender_agent_id == 'a", "1:24", 'unexpected "="'],
     ["(", "1:2", "ends too early"],
@@ -305,6 +310,11 @@ describe("the budget of an evaluation", () => {
       },
     ],
     ["patterns", `${payload}.items.all(x, ${payload}.long.matches('a.*b'))`, { items: numbers(2), long }],
+    [
+      "patterns of a function",
+      `${payload}.items.all(x, matches(${payload}.long, 'a.*b'))`,
+      { items: numbers(2), long },
+    ],
     ["a pattern whose automaton explodes", `${payload}.long.matches('[ab]*a[ab]{200}[^ab]')`, { long }],
     ["sizes of texts", `${payload}.items.all(x, ${payload}.long.size() > 0)`, { items: numbers(300), long }],
     ["conversions of texts", `${payload}.items.all(x, bytes(${payload}.long) != b'')`, { items: numbers(300), long }],
