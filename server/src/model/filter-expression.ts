@@ -26,7 +26,7 @@ export class FilterExpressionCompiler {
     this.#compiler = compiler;
   }
 
-  /** Compiles an expression. Throws INVALID_FILTER with metadata `part` and, where a place is to blame, `position`. */
+  /** Compiles an expression. Throws INVALID_FILTER with metadata `part` and `position`. */
   compile(text: string): FilterExpression {
     const expression = this.#cache.get(text) ?? this.#compile(text);
     // Taken out and put back, so that the map's order is the order of last use.
@@ -50,8 +50,7 @@ export class FilterExpressionCompiler {
 }
 
 function invalidFilterExpression({ description, position }: ExpressionError): CoordinationError {
-  const separator = position === undefined ? ": " : " ";
-  return new CoordinationError("INVALID_FILTER", `filter expression${separator}${description}`, {
-    metadata: { part: purpose.part, ...(position !== undefined && { position }) },
+  return new CoordinationError("INVALID_FILTER", `filter expression ${description}`, {
+    metadata: { part: purpose.part, position },
   });
 }

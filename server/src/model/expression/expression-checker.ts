@@ -81,7 +81,7 @@ class ExpressionChecker {
     const { root } = this.#parsed;
     const type = this.#typeOf(root, this.#declarations.variables);
     if (!isAssignable(type, resultType)) {
-      throw new ExpressionError(`it yields ${describeType(type)}, not ${describeType(resultType)}`);
+      throw this.#refuse(root, `it yields ${describeType(type)}, not ${describeType(resultType)}`);
     }
     return { ...this.#parsed, types: this.#types, constants: this.#constants, patterns: this.#patterns };
   }

@@ -30,14 +30,9 @@ export interface ParsedExpression {
 export function parseExpression(text: string): ParsedExpression {
   checkLength(text);
   const { expr: root, sourceInfo } = parseText(text);
-  const parsed = {
-    root,
-    positionOf: (expr: Expr) => positionAt(text, tokenStart(text, sourceInfo?.positions[String(expr.id)] ?? 0)),
-  };
-  const nodes = countNodes(root);
-  if (nodes > maxExpressionNodes) {
-    throw new ExpressionError(`it has ${nodes} nodes with its macros expanded, limit is ${maxExpressionNodes}`);
-  }
+  const offsetOf = (expr: Expr) => tokenStart(text, sourceInfo?.positions[String(expr.id)] ?? 0);
+  const parsed = { root, positionOf: (expr: Expr) => positionAt(text, offsetOf(expr)) };
+  checkNodes(text, nodesOf(root).map(offsetOf));
   refuseNestedComprehensions(parsed, root, false);
   return parsed;
 }
@@ -69,24 +64,34 @@ function childrenOf({ exprKind }: Expr): readonly Expr[] {
   }
 }
 
-/** How many nodes a tree has. */
-export function countNodes(expr: Expr): number {
-  return childrenOf(expr).reduce((count, child) => count + countNodes(child), 1);
+/** All nodes of a tree. */
+export function nodesOf(expr: Expr): readonly Expr[] {
+  return [expr, ...childrenOf(expr).flatMap(nodesOf)];
 }
 
 function checkLength(text: string): void {
   // A code point takes at most two code units: a cheap look first, so that a huge text is not walked.
   const length = text.length > 2 * maxExpressionLength ? text.length : [...text].length;
-  if (length > maxExpressionLength) {
-    throw new ExpressionError(`it is ${length} characters long, limit is ${maxExpressionLength}`);
-  }
+  if (length <= maxExpressionLength) return;
+  const fitting = [...text.slice(0, 2 * maxExpressionLength)].slice(0, maxExpressionLength).join("");
+  const message = `it is ${length} characters long, limit is ${maxExpressionLength}`;
+  throw new ExpressionError(message, positionAt(text, fitting.length));
+}
+
+/** Takes where the nodes stand, and blames the first one in the text that is too many. */
+function checkNodes(text: string, offsets: readonly number[]): void {
+  const excess = [...offsets].sort((left, right) => left - right)[maxExpressionNodes];
+  if (excess === undefined) return;
+  const message = `it has ${offsets.length} nodes with its macros expanded, limit is ${maxExpressionNodes}`;
+  throw new ExpressionError(message, positionAt(text, excess));
 }
 
 function parseText(text: string): ReturnType<typeof parse> {
   try {
     return parse(text);
   } catch (error) {
-    if (error instanceof RangeError) throw new ExpressionError("it is nested too deeply");
+    if (error instanceof RangeError)
+      throw new ExpressionError("it is nested too deeply", positionAt(text, tokenStart(text, 0)));
     throw new ExpressionError(syntaxFault(error), syntaxPosition(error, text));
   }
 }
@@ -99,9 +104,9 @@ function syntaxFault(error: unknown): string {
   return typeof message === "string" ? message : "it cannot be parsed";
 }
 
-function syntaxPosition(error: unknown, text: string): string | undefined {
+function syntaxPosition(error: unknown, text: string): string {
   const offset = propertyOf(propertyOf(propertyOf(error, "location"), "start"), "offset");
-  return typeof offset === "number" ? positionAt(text, offset) : undefined;
+  return positionAt(text, typeof offset === "number" ? offset : tokenStart(text, 0));
 }
 
 function propertyOf(value: unknown, name: string): unknown {

@@ -29,7 +29,12 @@ export function isStructField(field: DescField): boolean {
 
 /** Whether a value of a type may be given where another is declared. */
 export function isAssignable(actual: CelType, declared: CelType): boolean {
-  return isDyn(actual) || isDyn(declared) || (actual.kind === declared.kind && actual.name === declared.name);
+  if (isDyn(actual) || isDyn(declared)) return true;
+  if (actual.kind === "list" && declared.kind === "list") return isAssignable(actual.element, declared.element);
+  if (actual.kind === "map" && declared.kind === "map") {
+    return isAssignable(actual.key, declared.key) && isAssignable(actual.value, declared.value);
+  }
+  return actual.kind === declared.kind && actual.name === declared.name;
 }
 
 /** Whether it can make sense to ask if values of two types are equal: numbers of all kinds compare by value. */

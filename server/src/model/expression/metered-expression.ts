@@ -7,8 +7,8 @@ import {
   type CallExpr,
   type ComprehensionExpr,
   type ConstantExpr,
-  countNodes,
   type Expr,
+  nodesOf,
   type SelectExpr,
 } from "./expression-syntax.js";
 import { isDyn, isNumeric, isStructField } from "./expression-type.js";
@@ -119,7 +119,7 @@ class ExpressionRewriter {
     const { accuInit, iterRange, loopCondition, loopStep } = value;
     if (!accuInit || !iterRange || !loopCondition || !loopStep) return expr;
     const step = this.rewrite(loopStep);
-    const cost = constant(expr, { case: "int64Value", value: BigInt(countNodes(step)) });
+    const cost = constant(expr, { case: "int64Value", value: BigInt(nodesOf(step).length) });
     const rewritten: ComprehensionExpr = {
       ...value,
       accuInit: isEmptyList(accuInit) ? callOf(accuInit, meteredFunction.list, []) : this.rewrite(accuInit),

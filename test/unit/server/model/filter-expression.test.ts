@@ -233,17 +233,21 @@ describe("FilterExpressionCompiler.compile", () => {
   });
 
   test.each([
-    ["signal", "it yields coordination.v1.CoordinationSignal, not bool"],
-    ["signal.sequence", "it yields uint, not bool"],
-    [`'${"a".repeat(999)}' == ''`, "it is 1007 characters long, limit is 1000"],
-    ["x".repeat(5_000_000), "it is 5000000 characters long, limit is 1000"],
-    [`1${" + 1".repeat(100)} == 1`, "it has 203 nodes with its macros expanded, limit is 200"],
-    [`${"(".repeat(499)}true${")".repeat(400)}`, ""],
-    ["[".repeat(999), "it is nested too deeply"],
-  ])("refuses %.20s as a whole", (text, fault) => {
+    ["signal", "1:1", "it yields coordination.v1.CoordinationSignal, not bool"],
+    ["\n signal.sequence + 1u", "2:18", "it yields uint, not bool"],
+    [`'\u{1F600}\n${"a".repeat(999)}' == ''`, "2:998", "it is 1009 characters long, limit is 1000"],
+    ["x".repeat(5_000_000), "1:1001", "it is 5000000 characters long, limit is 1000"],
+    [`1${" + 1".repeat(100)} == 1`, "1:401", "it has 203 nodes with its macros expanded, limit is 200"],
+    [
+      `true || [1].exists(x, ${"x + ".repeat(100)}x == 1)`,
+      "1:399",
+      "it has 215 nodes with its macros expanded, limit is 200",
+    ],
+    [`\n ${"[".repeat(990)}`, "2:2", "it is nested too deeply"],
+  ])("refuses %.20s at %s, where it is too much or yields another type", (text, position, fault) => {
     const refusal = refusalOf(() => compiler.compile(text));
-    expect(refusal).toMatchObject({ reason: "INVALID_FILTER" });
-    expect(refusal.message).toContain(fault);
+    expect(refusal).toMatchObject({ reason: "INVALID_FILTER", metadata: { part: "expression", position } });
+    expect(refusal.message).toContain(`filter expression at ${position}: ${fault}`);
   });
 
   test("counts characters as the contract's rule does, so that both refuse the same", () => {

@@ -220,6 +220,19 @@ describe("fields", () => {
     expect(field.path === "message" ? message : payload["secret"]).toBe(field.path === "message" ? "" : undefined);
   });
 
+  test("are emptied where elements turn out to be of another type, and set where they fit", () => {
+    const result = transformed(
+      {
+        fields: [
+          set("recipient_agent_ids", "['a', signal.inter_agent_message.payload.number]"),
+          set("metadata", "{'text': signal.inter_agent_message.payload.text}"),
+        ],
+      },
+      { ...messageOf({ number: 4, text: "t" }), recipientAgentIds: ["b"], metadata: { key: "secret" } },
+    );
+    expect([result.recipientAgentIds, result.metadata]).toEqual([[], { text: "t" }]);
+  });
+
   test("each see what the ones before made", () => {
     const result = transformed(
       {
@@ -287,6 +300,9 @@ describe("a transform that cannot be compiled", () => {
     [{ fields: [redact("agent_completed")] }, "fields[0].path", "an event cannot hold a text"],
     [{ fields: [remove("message"), { path: "message" }] }, "fields[1]", "it says neither remove nor redact nor set"],
     [{ fields: [set("message", "1 + 1")] }, "fields[0].set", "it yields int, not string"],
+    [{ fields: [set("capabilities", "[1, 2]")] }, "fields[0].set", "it yields list(int), not list(string)"],
+    [{ fields: [set("metadata", "{'a': 1}")] }, "fields[0].set", "it yields map(string, int), not map(string, string)"],
+    [{ fields: [set("payload", "{1: 'a'}")] }, "fields[0].set", "it yields map(int, string), not map(string, dyn)"],
     [{ fields: [set("agent_completed", "1")] }, "fields[0].path", "an event as a whole cannot be set"],
     [{ fields: [set("message", "signal.nothing")] }, "fields[0].set", 'CoordinationSignal has no field "nothing"'],
   ])("%j is refused for %s", (transform, part, fault) => {
