@@ -71,11 +71,18 @@ export const storeUrl: FlagValue<string> = {
   schema: z.string().regex(/^(memory:|lmdb:.+|postgres(ql)?:\/\/.+)$/),
 };
 
-/** A comma-separated list of words, nothing for none. */
-export function wordList(placeholder: string, allowed: string): FlagValue<readonly string[]> {
-  const words = z.string().transform((text) => text.split(",").map((part) => part.trim()));
-  return { placeholder, allowed, schema: words.transform((parts) => parts.filter((part) => part !== "")) };
-}
+/** A comma-separated list of a signal's paths, nothing for none. Commas in a key that stands in backticks are the key's. */
+export const pathList: FlagValue<readonly string[]> = {
+  placeholder: "<paths>",
+  allowed: "a comma-separated list of paths such as payload.token",
+  schema: z
+    .string()
+    .transform((text) => Array.from(text.matchAll(listedPath), ([path]) => path.trim()))
+    .transform((paths) => paths.filter((path) => path !== "")),
+};
+
+/** A backtick quotes where a part of a path begins. */
+const listedPath = /(?:(?<=^\s*|,\s*|\.)`[^`]*`|[^,])+/g;
 
 /** The path of a file; nothing, which is undefined, for none. */
 export const optionalFile: FlagValue<string | undefined> = {

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { create, fromJsonString } from "@bufbuild/protobuf";
 import { type SignalTransform, SignalTransformSchema } from "@coordination-signals/proto/coordination/v1/signal";
 import type { Logger } from "pino";
+import { maxRedactedPaths } from "./model/limits.js";
 import { outgoingTransform } from "./model/transform/outgoing-transform.js";
 import type { CompiledTransform } from "./model/transform/signal-transform.js";
 import type { RequestValidator } from "./rpc/validate-request.js";
@@ -29,6 +30,9 @@ export async function loadOutgoingTransform(
   { redact = [], transformFile }: OutgoingTransformConfig,
   tools: OutgoingTransformTools,
 ): Promise<CompiledTransform | undefined> {
+  if (redact.length > maxRedactedPaths) {
+    throw new Error(`--redact has ${redact.length} paths, limit is ${maxRedactedPaths}`);
+  }
   const transforms: CompiledTransform[] = [];
   if (transformFile !== undefined) {
     const source = `--transform-file ${transformFile}`;

@@ -5,10 +5,10 @@ import {
   oneOf,
   optionalFile,
   originList,
+  pathList,
   storeUrl,
   wholeNumber,
   word,
-  wordList,
 } from "./flag-values.js";
 
 /** One flag: its name, its default and what it means. Its variable is `COORDINATION_` and the name in upper case. */
@@ -81,15 +81,15 @@ export const serverFlags = {
   ),
   redact: flag(
     "redact",
-    wordList("<paths>", "a comma-separated list of paths such as payload.token"),
+    pathList,
     "",
-    "values of signals that leave the server only as [redacted], whoever reads: a comma-separated list of paths such as payload.token; agents' names are hidden in signals only",
+    "values of signals that leave the server only as [redacted], whoever reads: a comma-separated list of at most 32 paths such as payload.token; agents' names are hidden in signals only",
   ),
   transformFile: flag(
     "transform-file",
     optionalFile,
     "",
-    "file with a SignalTransform as JSON that every signal goes through before it leaves the server",
+    "file with a SignalTransform as JSON that every signal goes through before it leaves the server; in its readMask, as in all JSON of protobuf, payload.apiKey means the key api_key",
   ),
   waitValidation: flag(
     "wait-validation",

@@ -133,9 +133,9 @@ describe("the server's own transform", () => {
   ];
 
   test("holds on every way out, whatever a reader asks for", async () => {
-    await using server = await startTestServer(["--redact", "payload.token, metadata.key"]);
+    await using server = await startTestServer(["--redact", "payload.token, metadata.`a,b.key`"]);
     using client = grpc.connect(server.url);
-    await client.signals.sendSignal({ ...messageOf({ token: secret }), metadata: { key: secret } });
+    await client.signals.sendSignal({ ...messageOf({ token: secret }), metadata: { "a,b.key": secret } });
     for (const transform of attempts) {
       const seen = await everyWayOut(client, transform);
       for (const signals of Object.values(seen)) {
@@ -208,6 +208,26 @@ describe("the server's own transform", () => {
     expect(subscribed[0]?.event.value).toMatchObject({ message: "server" });
   });
 
+  test("names keys as protobuf's JSON does in a file's mask, and as they are in its fields and expressions", async () => {
+    await using directory = await temporaryDirectory();
+    const transforms = [
+      { readMask: "payload.apiKey" },
+      { fields: [{ path: "payload.apiKey", remove: true }] },
+      { fields: [{ path: "payload", set: "{'apiKey': signal.inter_agent_message.payload.apiKey}" }] },
+    ];
+    const seen = await Promise.all(
+      transforms.map(async (transform, index) => {
+        const file = join(directory.path, `${index}.json`);
+        await writeFile(file, JSON.stringify(transform));
+        await using server = await startTestServer(["--transform-file", file]);
+        using client = grpc.connect(server.url);
+        await client.signals.sendSignal(messageOf({ apiKey: "camel", api_key: "snake" }));
+        return payloads((await client.signals.getSignalHistory({ coordinationId })).signals);
+      }),
+    );
+    expect(seen).toEqual([[{ api_key: "snake" }], [{ api_key: "snake" }], [{ apiKey: "camel" }]]);
+  });
+
   test("keeps back all that a signal says where it cannot be applied, and nobody's stream ends", async () => {
     await using directory = await temporaryDirectory();
     const file = join(directory.path, "transform.json");
@@ -230,6 +250,7 @@ describe("the server's own transform", () => {
 
   test.each([
     ["--redact", "payload.token,sequence", "--redact cannot be used: transform fields[1].path: "],
+    ["--redact", Array(33).fill("payload.token").join(), "--redact has 33 paths, limit is 32"],
     ["--transform-file", "does-not-exist.json", "--transform-file does-not-exist.json cannot be used: ENOENT"],
     ["--transform-file", "package.json", "--transform-file package.json cannot be used: cannot decode message"],
   ])("that cannot be used is one line at the start: %s %s", async (flag, value, message) => {

@@ -83,6 +83,8 @@ export const maxPatternStates = 128;
 export const maxCachedExpressions = 100;
 /** What a redacted value becomes unless the transform says otherwise. */
 export const defaultRedaction = "[redacted]";
+/** Paths of `--redact`: as many as the fields of a transform, which they become. */
+export const maxRedactedPaths = 32;
 /** Paths in a transform's read mask. */
 export const maxReadMaskPaths = 100;
 /** Waits that can be open in one coordination: a new one is checked against all of them. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { parseCommandLine, renderFlagTable, type ServerConfig } from "../../../server/src/config.js";
+import { maxRedactedPaths } from "../../../server/src/model/limits.js";
 import { serverFlags, variableOf } from "../../../server/src/server-flags.js";
 
 function parse(args: readonly string[], env: Record<string, string> = {}) {
@@ -54,6 +55,15 @@ describe("the settings", () => {
     const env = { COORDINATION_PORT: "2", COORDINATION_HOST: "::1" };
     expect(config(["--port", "1"], env)).toMatchObject({ port: 1, host: "::1", maxHistorySignals: 10_000 });
     expect(config(["--port=3", "--port=4"])).toMatchObject({ port: 4 });
+  });
+
+  test("have paths of --redact with commas where a key is quoted", () => {
+    const paths = (text: string) => config(["--redact", text]).redact;
+    expect(paths(" payload.token,, metadata.key ,")).toEqual(["payload.token", "metadata.key"]);
+    expect(paths("payload.`a,b`.c,payload.`d.e,f`, `g,h`")).toEqual(["payload.`a,b`.c", "payload.`d.e,f`", "`g,h`"]);
+    // A backtick that begins no key quotes nothing, and one that is not closed is for the path's own error.
+    expect(paths("payload.a`b,payload.c`d")).toEqual(["payload.a`b", "payload.c`d"]);
+    expect(paths("payload.`a,b")).toEqual(["payload.`a", "b"]);
   });
 
   test("take an empty variable as absent", () => {
@@ -154,6 +164,10 @@ describe("help and version", () => {
       expect(text).toContain(`--${name} <`);
       expect(text).toContain(`${description} (default ${defaultText || "none"}; ${variableOf(name)})`);
     }
+  });
+
+  test("name the limit of the paths that are redacted", () => {
+    expect(serverFlags.redact.description).toContain(`at most ${maxRedactedPaths} paths`);
   });
 
   test("print the version", () => {

@@ -368,7 +368,10 @@ export declare type SignalFilter = Message<"coordination.v1.SignalFilter"> & {
 
   /**
    * A CEL expression over `signal` (a CoordinationSignal) that yields a bool, for example
-   * `has(signal.agent_completed) && signal.agent_completed.quality_score < 0.9`. At most 1,000 characters; `matches()` takes linear time.
+   * `has(signal.agent_completed) && signal.agent_completed.quality_score < 0.9`. A signal for which it has no value (a key that is
+   * not there, a division by zero) does not match. At most 1,000 characters and 200 nodes, with macros expanded; no `all`,
+   * `exists`, `exists_one`, `map` or `filter` inside the body of another; the pattern of `matches()` is a literal, its time linear.
+   * One that takes more than 200,000 steps for a signal ends with FILTER_BUDGET_EXCEEDED.
    *
    * @generated from field: string expression = 7;
    */
@@ -394,7 +397,10 @@ export declare const SignalFilterSchema: GenMessage<SignalFilter>;
  */
 export declare type SignalTransform = Message<"coordination.v1.SignalTransform"> & {
   /**
-   * Only these fields; unset, or with the path `*`, means all. At most 100 paths.
+   * Only these fields; unset, or with the path `*`, means all. At most 100 paths. In JSON, protobuf writes a mask as one text and
+   * turns what is in it from camelCase into snake_case, keys too: there `payload.apiKey` means the key `api_key`, and a key
+   * with capitals or commas cannot be named. `fields` names every key as it is: set `payload` to
+   * `{'apiKey': signal.inter_agent_message.payload.apiKey}`.
    *
    * @generated from field: google.protobuf.FieldMask read_mask = 1;
    */
@@ -451,7 +457,8 @@ export declare type FieldTransform = Message<"coordination.v1.FieldTransform"> &
   } | {
     /**
      * The value of a CEL expression over `signal` (a CoordinationSignal) takes its place, for example
-     * `signal.sender_agent_id + "/" + signal.metadata.stage`. Without a value that fits, the field is emptied.
+     * `signal.sender_agent_id + "/" + signal.metadata.stage`; its limits are those of SignalFilter's. A type that cannot fit is
+     * refused; where only a signal tells, a value that does not fit, or has an element that does not, empties the field.
      *
      * @generated from field: string set = 4;
      */
