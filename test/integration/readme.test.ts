@@ -1,15 +1,16 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import { renderFlagTable } from "../../server/src/config.js";
-import { readmeBlocks, readmeText } from "../support/readme-blocks.js";
+import { atServer, readmeBlocks, readmeText } from "../support/readme-blocks.js";
 import { describePrograms } from "../support/readme-programs.js";
 import { runCommand } from "../support/run-command.js";
 import { type SpawnedProcess, spawnProcess } from "../support/spawned-process.js";
 import { spawnServer } from "../support/spawned-server.js";
+import { workspaceDirectory } from "../support/temporary-directory.js";
 import { openTestPostgres } from "../support/test-postgres.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -46,6 +47,15 @@ const postgres = await openTestPostgres();
 afterAll(async () => postgres?.[Symbol.asyncDispose]());
 
 describePrograms("the README's TypeScript", PRINTED);
+
+test("the README's first program is saved as first.mjs and run by node alone", async () => {
+  const [program] = readmeBlocks().filter(({ language }) => language === "ts");
+  await using directory = await workspaceDirectory();
+  await using server = await spawnServer();
+  const file = join(directory.path, "first.mjs");
+  await writeFile(file, atServer(program?.text ?? "", server.port));
+  expect(await runCommand({ args: [file] })).toEqual({ code: 0, stdout: PRINTED[0], stderr: "" });
+});
 
 /** The commands of the server under a heading of the README. */
 function commandsUnder(title: string): readonly string[] {

@@ -1,11 +1,12 @@
 /** The programs of a README, compiled and run as a reader would. */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { atServer, readmeBlocks } from "./readme-blocks.js";
 import { runCommand } from "./run-command.js";
 import { type SpawnedServer, spawnServer } from "./spawned-server.js";
+import { type TemporaryDirectory, workspaceDirectory } from "./temporary-directory.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
@@ -16,28 +17,26 @@ export function describePrograms(title: string, printed: readonly string[], mark
 
   describe(title, () => {
     let server: SpawnedServer;
-    let directory: string;
+    let directory: TemporaryDirectory;
 
     beforeAll(async () => {
       server = await spawnServer();
-      const cache = join(root, "test", ".cache"); // in the workspace, so that the programs find its packages
-      await mkdir(cache, { recursive: true });
-      directory = await mkdtemp(join(cache, "readme-"));
+      directory = await workspaceDirectory();
       for (const [index, { text }] of programs.entries()) {
-        await writeFile(join(directory, `program-${index}.ts`), atServer(text, server.port));
+        await writeFile(join(directory.path, `program-${index}.ts`), atServer(text, server.port));
       }
       const compilerOptions = { composite: false, incremental: false, declaration: false, declarationMap: false };
       const tsconfig = { extends: join(root, "tsconfig.base.json"), compilerOptions, include: ["*.ts"] };
-      await writeFile(join(directory, "tsconfig.json"), JSON.stringify(tsconfig));
+      await writeFile(join(directory.path, "tsconfig.json"), JSON.stringify(tsconfig));
     });
 
     afterAll(async () => {
       await server.stop();
-      await rm(directory, { recursive: true, force: true });
+      await directory[Symbol.asyncDispose]();
     });
 
     test("compiles under the strict settings of the project", async () => {
-      const { code, stdout } = await runCommand({ args: [compiler, "-p", directory] });
+      const { code, stdout } = await runCommand({ args: [compiler, "-p", directory.path] });
       expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
     });
 
@@ -46,7 +45,7 @@ export function describePrograms(title: string, printed: readonly string[], mark
     });
 
     test.each([...printed.entries()])("prints what it promises: program %i", async (index, expected) => {
-      const { code, stdout, stderr } = await runCommand({ args: [join(directory, `program-${index}.js`)] });
+      const { code, stdout, stderr } = await runCommand({ args: [join(directory.path, `program-${index}.js`)] });
       expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: expected, stderr: "" });
     });
   });

@@ -371,7 +371,7 @@ export declare type SignalFilter = Message<"coordination.v1.SignalFilter"> & {
    * `has(signal.agent_completed) && signal.agent_completed.quality_score < 0.9`. A signal for which it has no value (a key that is
    * not there, a division by zero) does not match. At most 1,000 characters and 200 nodes, with macros expanded; no `all`,
    * `exists`, `exists_one`, `map` or `filter` inside the body of another; the pattern of `matches()` is a literal, its time linear.
-   * One that takes more than 200,000 steps for a signal ends with FILTER_BUDGET_EXCEEDED.
+   * One that takes more than 200,000 steps for a signal ends the call with FILTER_BUDGET_EXCEEDED.
    *
    * @generated from field: string expression = 7;
    */
