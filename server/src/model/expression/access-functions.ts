@@ -1,5 +1,5 @@
-// What looks into a value: a field, a key, an item, and whether it is there. A key whose value is null is there; the
-// library's maps say otherwise, so they are asked for the value.
+// What looks into a value: a field, a key, an item, and whether it is there. A key whose value is null is there, and a number
+// is no text; the library's maps say otherwise, so they are asked for the value of a key that they have.
 import {
   type CelFunc,
   type CelInput,
@@ -23,6 +23,9 @@ import { textSteps } from "./text-steps.js";
 const { BOOL, DOUBLE, DYN, INT, STRING, UINT } = CelScalar;
 const map = mapType(DYN, DYN);
 
+/** What can be asked for in a map. */
+type CelKey = Parameters<CelMap["get"]>[0];
+
 /** The functions that rewritten expressions call for accesses, and `in` for maps. */
 export function accessFunctions(meter: EvaluationMeter, structs: StructValues): readonly CelFunc[] {
   return [
@@ -33,13 +36,13 @@ export function accessFunctions(meter: EvaluationMeter, structs: StructValues): 
       celFunc("@in", [keyType, map], BOOL, (key, target) => {
         meter.charge(1);
         chargeLookUp(target, key, meter);
-        return target.get(key) !== undefined;
+        return valueAt(target, key) !== undefined;
       }),
     ),
   ];
 }
 
-/** Strings are looked up at once; a number is compared with each unsigned key in turn. */
+/** Texts are looked up at once, other keys are compared with each in turn. */
 function chargeLookUp(target: CelMap, key: CelValue, meter: EvaluationMeter): void {
   meter.charge(typeof key === "string" ? textSteps(key) : target.size);
 }
@@ -76,10 +79,23 @@ function indexOf(key: CelValue): number {
   return typeof key === "bigint" || typeof key === "number" ? Number(key) : Number.NaN;
 }
 
+function valueAt(target: CelMap, key: CelKey): CelValue | undefined {
+  if (typeof key === "string") return target.get(key);
+  const sought = comparableKey(key);
+  for (const known of target.keys()) if (comparableKey(known) === sought) return target.get(known);
+  return undefined;
+}
+
+/** Numbers of all kinds are one key when they are of one value. */
+function comparableKey(key: CelKey): bigint | boolean | string | number {
+  if (isCelUint(key)) return key.value;
+  return typeof key === "number" && Number.isInteger(key) ? BigInt(key) : key;
+}
+
 function itemOfMap(target: CelValue, key: CelValue): CelInput {
   if (!isCelMap(target)) throw new Error(`${celType(target).name} has no items`);
   if (typeof key === "object" && !isCelUint(key)) throw new Error(`${celType(key).name} is no key`);
-  const item = target.get(key);
+  const item = valueAt(target, key);
   if (item === undefined) throw new Error(`no such key: ${String(key)}`);
   return item;
 }

@@ -17,7 +17,7 @@ const completed = signalOf({
   priority: Priority.HIGH,
   timestamp: timestampFromDate(new Date("2026-11-22T10:00:00Z")),
   recipientAgentIds: ["test-runner", "validator-generator"],
-  metadata: { stage: "build", attempt: "2" },
+  metadata: { stage: "build", attempt: "2", 1: "one", true: "yes" },
   event: {
     case: "agentCompleted",
     value: { resultSummary: "5 models", qualityScore: 0.95, artifactsGenerated: ["models/user.py", "models/post.ts"] },
@@ -94,7 +94,11 @@ describe("FilterExpression.matches", () => {
     ["'stage' in signal.metadata && !('other' in signal.metadata)", true],
     ["has(signal.metadata.stage) && !has(signal.metadata.other)", true],
     ["signal.metadata.exists(key, key.startsWith('att') && int(signal.metadata[key]) == 2)", true],
-    ["signal.metadata == {'stage': 'build', 'attempt': '2'}", true],
+    ["signal.metadata == {'stage': 'build', 'attempt': '2', '1': 'one', 'true': 'yes'}", true],
+    // A key of another type is another key, whatever its text.
+    ["dyn(1) in signal.metadata || signal.metadata[dyn(1)] == 'one' || dyn(true) in signal.metadata", false],
+    ["{1: 'a', true: 'b', '1': 'c'}[1u] == 'a' && {1: 'a', true: 'b', '1': 'c'}[dyn('1')] == 'c'", true],
+    ["dyn({1: 'a', true: 'b'})[true] == 'b' && dyn({2u: 'a'})[2.0] == 'a' && !(1.5 in {1: 'a'})", true],
     ["'test-runner' in signal.recipient_agent_ids", true],
     ["signal.recipient_agent_ids[1] == 'validator-generator'", true],
     ["signal.recipient_agent_ids[1u] == signal.recipient_agent_ids[1.0]", true],
@@ -112,6 +116,8 @@ describe("FilterExpression.matches", () => {
     ["matches(signal.agent_completed.result_summary, '^[0-9]+ models$')", true],
     ["matches(signal.agent_completed.result_summary, '^models')", false],
     ["size('\u{1F600}a') == 2 && '\u{1F600}'.size() == 1", true],
+    // Ordered by UTF-16 code units.
+    ["'\u{1F600}' < '\uFFFD'", true],
     // Types.
     ["type(signal.sequence) == uint && type('') == string", true],
     ["(signal.priority > 2 ? signal.metadata : {}).stage == 'build'", true],
@@ -225,6 +231,7 @@ describe("FilterExpressionCompiler.compile", () => {
     ["signal.sender_agent_id == 'a", "1:24", 'unexpected "="'],
     ["(", "1:2", "ends too early"],
     ["signal.in == 1", "1:8", "reserved keyword"],
+    ["true // always", "1:6", 'unexpected "/"'],
   ])("refuses %s at %s", (text, position, fault) => {
     const refusal = refusalOf(() => compiler.compile(text));
     expect(refusal).toMatchObject({ reason: "INVALID_FILTER", metadata: { part: "expression", position } });
