@@ -151,7 +151,8 @@ export class CoordinationObserver implements AsyncDisposable {
 
   /**
    * Delivers dead letters again, their attempts counted anew, and tells how many. Not repeated when its answer is lost. Throws
-   * NotFoundError (SIGNAL_NOT_FOUND: a sequence is no dead letter, and none is redriven).
+   * NotFoundError (SIGNAL_NOT_FOUND: a sequence is no dead letter, and none is redriven), OverloadedError (TOO_MANY_REDRIVEN: not all of
+   * `sequences` fit beside those that are redriven and not settled, and none is redriven).
    */
   async redriveDeadLetters(options: RedriveOptions = {}): Promise<bigint> {
     return redriveDeadLetters(this.#durableEnvironment(), options);

@@ -2,6 +2,7 @@ import { AckAction, AckMode } from "@coordination-signals/proto/coordination/v1/
 import { SignalType } from "@coordination-signals/proto/coordination/v1/signal";
 import { DeliveryOrder, StartPosition } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { describe, expect, test } from "@jest/globals";
+import { eventually } from "../support/eventually.js";
 import { refusalFrom, refusalOf } from "../support/refusal.js";
 import { connectJson, grpc } from "../support/test-client.js";
 import { startTestServer } from "../support/test-server.js";
@@ -239,4 +240,64 @@ describe("the list of dead letters", () => {
     expect(sequences).toEqual([5n, 4n, 3n, 2n, 1n]);
     consumer.cancel();
   });
+});
+
+describe("redriving", () => {
+  const numbered = (count: number) => Array.from({ length: count }, (_, index) => `${index + 1}`);
+
+  test("puts back at most 1,000 that are not settled: the rest stay dead letters, and what is named and does not fit is refused", async () => {
+    await using server = await startTestServer(["--max-history-signals", "10"]);
+    using client = grpc.connect(server.url);
+    const policy = { maxOutstanding: 10 };
+    await client.signals.createSubscription({ ...named, ackPolicy: policyOf(policy) });
+    await sendMessages(client, numbered(1_000));
+    await sendMessages(client, numbered(1_000));
+    await eventually(async () => expect((await deadLetters(client)).deadLetterCount).toBe(1_000n));
+    expect(await client.signals.redriveDeadLetters(named)).toMatchObject({ redrivenCount: 1_000n });
+    await sendMessages(client, numbered(1_000));
+    await eventually(async () => expect((await deadLetters(client)).deadLetterCount).toBeGreaterThan(500n));
+    const { deadLetterCount, deadLetters: letters } = await deadLetters(client);
+    expect(await client.signals.redriveDeadLetters({ coordinationId })).toMatchObject({ redrivenCount: 0n });
+    const sequences = letters.slice(0, 2).map(({ sequence }) => sequence);
+    expect(await refusalOf(client.signals.redriveDeadLetters({ ...named, sequences }))).toMatchObject({
+      code: "ResourceExhausted",
+      reason: "TOO_MANY_REDRIVEN",
+      metadata: { redriven: "1000", limit: "1000" },
+      retryDelayMs: undefined,
+    });
+    expect(await standingOf(client)).toMatchObject({ outstandingCount: 1_000n, deadLetterCount });
+    using consumer = openConsumer(client, policy, { start: { case: undefined } });
+    await untilDelivered(consumer, 10);
+    await acknowledge(client, ...deliveredTo(consumer).slice(0, 2).map(ack));
+    expect(await client.signals.redriveDeadLetters({ ...named, sequences })).toMatchObject({ redrivenCount: 2n });
+    expect(await deadLetters(client)).toMatchObject({ deadLetterCount: deadLetterCount - 2n });
+    consumer.cancel();
+  });
+
+  test.each([DeliveryOrder.SEQUENCE, DeliveryOrder.PRIORITY])(
+    "hands out no more at the same time than may be outstanding, however many consumers wait, in order %s",
+    async (order) => {
+      await using server = await startTestServer();
+      using client = grpc.connect(server.url);
+      const open = () => openConsumer(client, { maxOutstanding: 1 }, { order });
+      await sendMessages(client, ["1", "2", "3"]);
+      using first = open();
+      for (const count of [1, 2, 3]) await acknowledge(client, reject(await untilDelivered(first, count)));
+      const consumers = [first, open(), open()];
+      const endings = consumers.map((consumer) => consumer.untilEnd());
+      const handedOut = () => consumers.flatMap(deliveredTo).slice(3);
+      for (const { items } of consumers) {
+        await eventually(() => expect(items.map((item) => item.case)).toContain("caughtUp"));
+      }
+      expect(await client.signals.redriveDeadLetters(named)).toMatchObject({ redrivenCount: 3n });
+      for (const count of [1, 2, 3]) {
+        await eventually(() => expect(handedOut().length).toBeGreaterThanOrEqual(count));
+        expect(await standingOf(client)).toMatchObject({ outstandingCount: BigInt(4 - count), leasedCount: 1n });
+        await acknowledge(client, ...handedOut().map(ack));
+      }
+      expect(await standingOf(client)).toMatchObject({ outstandingCount: 0n, deadLetterCount: 0n });
+      for (const consumer of consumers) consumer.cancel();
+      await Promise.all(endings);
+    },
+  );
 });

@@ -50,7 +50,7 @@ export async function listDeadLetters(
   return { deadLetters, deadLetterCount, droppedCount, nextPageToken: nextPageToken || undefined };
 }
 
-/** Puts dead letters back, and tells how many. */
+/** Puts dead letters back, as many as fit, and tells how many. */
 export async function redriveDeadLetters(
   { client, caller, coordinationId }: DurableSubscriptionsEnvironment,
   options: RedriveOptions,

@@ -32,6 +32,7 @@ export const codeByReason: Readonly<Record<Reason, Code>> = {
   TOO_MANY_SUBSCRIPTIONS: Code.ResourceExhausted,
   TOO_MANY_COORDINATIONS: Code.ResourceExhausted,
   TOO_MANY_AGENTS: Code.ResourceExhausted,
+  TOO_MANY_REDRIVEN: Code.ResourceExhausted,
   TOO_MANY_ROLLBACKS: Code.ResourceExhausted,
   TOO_MANY_WAITS: Code.ResourceExhausted,
   SEND_QUEUE_FULL: Code.ResourceExhausted,

@@ -119,6 +119,13 @@ export class SubscriptionDraft {
     for (const [, record] of this.#deliveriesOf(name).entries()) yield record;
   }
 
+  /** How many dead letters were made deliveries again, and are not settled. */
+  get redrivenCount(): number {
+    let count = 0;
+    for (const { name } of this.all()) for (const { isHeld } of this.deliveries(name)) if (isHeld) count += 1;
+    return count;
+  }
+
   putDelivery(name: string, record: DeliveryRecord): void {
     this.#options.noteUndo(this.#deliveriesOf(name).set(sequenceKey(record.sequence), record));
   }

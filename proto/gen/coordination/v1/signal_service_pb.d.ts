@@ -1017,7 +1017,7 @@ export declare const RedriveDeadLettersRequestSchema: GenMessage<RedriveDeadLett
  */
 export declare type RedriveDeadLettersResponse = Message<"coordination.v1.RedriveDeadLettersResponse"> & {
   /**
-   * How many were put back.
+   * How many were put back: where no sequences are named, as many as there was room for.
    *
    * @generated from field: uint64 redriven_count = 1;
    */
@@ -1252,7 +1252,8 @@ export declare type Subscription = Message<"coordination.v1.Subscription"> & {
   deliveryLag: bigint;
 
   /**
-   * Signals that were delivered and are not settled, those that rest before their next attempt among them.
+   * Signals that were delivered and are not settled, those that rest before their next attempt among them, and those that were
+   * redriven and wait for room, with which it can be more than max_outstanding.
    *
    * @generated from field: uint64 outstanding_count = 14;
    */
@@ -2068,9 +2069,12 @@ export declare const SignalService: GenService<{
     output: typeof ListDeadLettersResponseSchema;
   },
   /**
-   * Puts dead letters back into their subscriptions: they are delivered again, and their attempts start again.
-   * Errors: INVALID_REQUEST, COORDINATION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND, SIGNAL_NOT_FOUND (a sequence is no dead letter: nothing
-   * is redriven), STORE_UNAVAILABLE, SHUTTING_DOWN.
+   * Puts dead letters back into their subscriptions: they are delivered again, as max_outstanding lets them, and their attempts start
+   * again. At most 1,000 of a coordination are redriven and not settled; those that came first are put back first, and what does not
+   * fit stays a dead letter.
+   * Errors: INVALID_REQUEST, COORDINATION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND, SIGNAL_NOT_FOUND (a sequence is no dead letter) and
+   * TOO_MANY_REDRIVEN (not all of the sequences fit; metadata `redriven`, `limit`), both of which redrive nothing, STORE_UNAVAILABLE,
+   * SHUTTING_DOWN.
    *
    * @generated from rpc coordination.v1.SignalService.RedriveDeadLetters
    */

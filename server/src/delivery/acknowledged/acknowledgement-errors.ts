@@ -61,6 +61,18 @@ export function notADeadLetter(name: string, sequence: string): CoordinationErro
   );
 }
 
+/** Dead letters were named to be redriven, and there is no room for them. */
+export function tooManyRedriven(
+  coordinationId: string,
+  { wanted, redriven, limit }: { readonly wanted: number; readonly redriven: number; readonly limit: number },
+): CoordinationError {
+  return new CoordinationError(
+    "TOO_MANY_REDRIVEN",
+    `coordination "${coordinationId}" has ${redriven} redriven signals that are not settled, with ${wanted} more it would have more than ${limit}`,
+    { metadata: { coordination_id: coordinationId, redriven: String(redriven), limit: String(limit) } },
+  );
+}
+
 /** Agents have to acknowledge a signal that no named subscription of theirs could get. */
 export function noAcknowledgers(agentIds: readonly string[]): CoordinationError {
   const agents = namesOf(agentIds);

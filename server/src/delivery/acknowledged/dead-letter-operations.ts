@@ -1,8 +1,9 @@
+import { maxRedriven } from "../../model/limits.js";
 import { coordinationNotFound } from "../../registry/agent-registry.js";
 import type { Draft } from "../../state/draft.js";
 import type { DeadLetterRecord } from "../../state/subscription-record.js";
 import { existingSubscription } from "./acknowledge-operation.js";
-import { notADeadLetter } from "./acknowledgement-errors.js";
+import { notADeadLetter, tooManyRedriven } from "./acknowledgement-errors.js";
 import { changeOfDeliveries } from "./settle-delivery.js";
 
 /** Which dead letters to put back. */
@@ -14,13 +15,14 @@ export interface RedriveRequest {
 }
 
 /**
- * Puts dead letters back: they can be delivered at once, and their attempts start again. Answers how many. Throws
- * COORDINATION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND, SIGNAL_NOT_FOUND.
+ * Puts dead letters back: they can be delivered as soon as there is room, and their attempts start again. Answers how many: where
+ * sequences are not named, those that do not fit stay dead letters. Throws COORDINATION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND,
+ * SIGNAL_NOT_FOUND, TOO_MANY_REDRIVEN.
  */
 export function redrive(draft: Draft, request: RedriveRequest, nowMs: number): number {
   if (draft.header === undefined) throw coordinationNotFound(draft.coordinationId);
   if (request.name !== undefined) existingSubscription(draft, request.name);
-  const letters = chosenLetters(draft, request);
+  const letters = withinRoom(draft, request, chosenLetters(draft, request));
   const byName = new Map<string, string[]>();
   for (const letter of letters) {
     const { sequence, subscription } = letter;
@@ -44,6 +46,20 @@ function chosenLetters(draft: Draft, { name, sequences }: RedriveRequest): reado
     if (letter === undefined) throw notADeadLetter(name, String(sequence));
     return letter;
   });
+}
+
+/** Those of the letters for which there is room: the ones that came first, which would be the first to go. */
+function withinRoom(
+  draft: Draft,
+  { sequences }: RedriveRequest,
+  letters: readonly DeadLetterRecord[],
+): readonly DeadLetterRecord[] {
+  const redriven = draft.subscriptions.redrivenCount;
+  const room = Math.max(0, maxRedriven - redriven);
+  if (letters.length > room && sequences.length > 0) {
+    throw tooManyRedriven(draft.coordinationId, { wanted: letters.length, redriven, limit: maxRedriven });
+  }
+  return letters.slice(0, room);
 }
 
 /** Removes a subscription with what it holds. Throws COORDINATION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND. */

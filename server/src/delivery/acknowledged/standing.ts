@@ -6,7 +6,7 @@ import type { Room } from "./signal-picker.js";
 
 /** How the unsettled deliveries of a subscription stand. */
 export interface Standing {
-  /** Those that can be leased now, by sequence; in order of priority the most urgent first. */
+  /** Those that can be leased now and have room, by sequence; in order of priority the most urgent first. */
   readonly due: readonly DeliveryRecord[];
   /** Whether some are over and have no attempt left. */
   readonly hasExhausted: boolean;
@@ -24,7 +24,10 @@ export interface StandingOptions {
   readonly isOfEndedProcess: (lease: LeaseRecord) => boolean;
 }
 
-/** Looks at every unsettled delivery once; `max_outstanding` bounds how many there are. */
+/**
+ * Looks at every unsettled delivery once; `max_outstanding` and the bound of what is redriven bound how many there are. Redriven
+ * ones come beside those that may be outstanding, so that more can be due than there is room for beside what is leased or rests.
+ */
 export function standingOf(
   subscription: SubscriptionRecord,
   deliveries: Iterable<DeliveryRecord>,
@@ -34,17 +37,16 @@ export function standingOf(
   const leased = new Map<string, number>();
   let hasExhausted = false;
   let nextDueMs = Number.POSITIVE_INFINITY;
-  let ordinary = subscription.policy.maxOutstanding;
-  let control = maxOutstandingControls;
+  const room = { ordinary: subscription.policy.maxOutstanding, control: maxOutstandingControls };
+  const roomForDue = { ...room };
   for (const record of deliveries) {
-    // Levels are known in order of priority only.
-    const isControl = record.level === controlLevel;
-    if (isControl) control -= 1;
-    else ordinary -= 1;
+    const kind = kindOf(record);
+    room[kind] -= 1;
     if (!isOver(record, options)) {
+      roomForDue[kind] -= 1;
       nextDueMs = Math.min(nextDueMs, record.dueMs);
       const { consumer } = record.lease ?? {};
-      if (consumer !== undefined && !isControl) leased.set(consumer, (leased.get(consumer) ?? 0) + 1);
+      if (consumer !== undefined && kind === "ordinary") leased.set(consumer, (leased.get(consumer) ?? 0) + 1);
     } else if (isSpent(subscription, record)) {
       hasExhausted = true;
     } else {
@@ -52,7 +54,17 @@ export function standingOf(
     }
   }
   due.sort((a, b) => (a.level ?? 0) - (b.level ?? 0) || Number(BigInt(a.sequence) - BigInt(b.sequence)));
-  return { due, hasExhausted, nextDueMs, room: { ordinary, control }, leased };
+  const withRoom = due.filter((record) => {
+    const kind = kindOf(record);
+    roomForDue[kind] -= 1;
+    return roomForDue[kind] >= 0;
+  });
+  return { due: withRoom, hasExhausted, nextDueMs, room, leased };
+}
+
+/** Levels are known in order of priority only. */
+function kindOf({ level }: DeliveryRecord): keyof Room {
+  return level === controlLevel ? "control" : "ordinary";
 }
 
 /** Whether nobody has a delivery, or nobody any more, and it need not rest. */
