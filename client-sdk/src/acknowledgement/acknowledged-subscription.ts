@@ -45,7 +45,7 @@ export class AcknowledgedSubscription<Case extends SignalEventCase = SignalEvent
     const acknowledger = new Acknowledger({ ...environment, subscription });
     const position = new NamedPosition(durableStartFrom(options), {
       deliver: (message) => {
-        const delivery = new Delivery(message, acknowledger, (settled) => leases?.release(settled));
+        const delivery = new Delivery(message, acknowledger, leases);
         leases?.keep(delivery);
         return delivery;
       },

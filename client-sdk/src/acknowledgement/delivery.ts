@@ -30,6 +30,14 @@ export interface NackResult {
   readonly availableTime: Date | undefined;
 }
 
+/** Who keeps deliveries from expiring, and is told what their consumer says of them. */
+export interface DeliveryKeeper {
+  /** The consumer has asked to settle it. */
+  release(delivery: Delivery): void;
+  /** The consumer asks to extend it now, by so many milliseconds or its deadline. The function returned is called when that was taken. */
+  extending(delivery: Delivery, spanMs: number | undefined): () => void;
+}
+
 /**
  * One attempt to deliver a signal of a named subscription. Until its deadline it is this consumer's alone; what is not settled by
  * then, or when the consumer goes away, is delivered again, to any consumer.
@@ -43,19 +51,18 @@ export class Delivery {
   readonly deliveryId: string;
   /** Which attempt it is, from 1. */
   readonly attempt: number;
-  /** Called when this consumer has asked to settle it. */
-  readonly #onSettle: (delivery: Delivery) => void;
+  readonly #keeper: DeliveryKeeper | undefined;
   readonly #acknowledger: Acknowledger;
   #deadline: Date | undefined;
   #isSettled = false;
 
   /** Made by a subscription. */
-  constructor(message: DeliveryMessage, acknowledger: Acknowledger, onSettle: (delivery: Delivery) => void) {
+  constructor(message: DeliveryMessage, acknowledger: Acknowledger, keeper: DeliveryKeeper | undefined) {
     this.deliveryId = message.deliveryId;
     this.attempt = message.attempt;
     this.#deadline = dateFrom(message.deadline);
     this.#acknowledger = acknowledger;
-    this.#onSettle = onSettle;
+    this.#keeper = keeper;
   }
 
   /** Whether the signal was delivered before, to this consumer or to another one. */
@@ -96,14 +103,16 @@ export class Delivery {
    */
   async extend(spanMs?: number): Promise<Date | undefined> {
     const delay = spanMs === undefined ? {} : { delay: spanFrom("spanMs", spanMs) };
+    const taken = this.#keeper?.extending(this, spanMs);
     const { deadline } = await this.#send({ action: AckAction.EXTEND, ...delay });
+    taken?.();
     this.#deadline = dateFrom(deadline);
     return this.#deadline;
   }
 
   async #settle(acknowledgement: Parameters<Acknowledger["send"]>[0]): Promise<AcknowledgementResult> {
     this.#isSettled = true;
-    this.#onSettle(this);
+    this.#keeper?.release(this);
     return this.#send(acknowledgement);
   }
 

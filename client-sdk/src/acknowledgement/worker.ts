@@ -9,7 +9,8 @@ import { reasonFrom } from "./nack-reason.js";
 /**
  * Does the work that a signal asks for. When it returns, the delivery is acknowledged; when it throws, refused, with the error's
  * message as the reason; unless it has settled the delivery itself. `lease` is aborted once somebody else may have the signal
- * meanwhile: what is done from then on may be done twice.
+ * meanwhile, be it that the server says so, that the stream was lost, or that the signal's time has passed and the server could not be
+ * reached: what is done from then on may be done twice.
  */
 export type WorkHandler<Case extends SignalEventCase> = (
   signal: DeliveredSignal<Case>,

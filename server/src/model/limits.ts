@@ -97,7 +97,7 @@ export const maxNamedSubscriptions = 1_000;
 export const maxNamedFilterBytes = 16 * 1024;
 /** Dead letters one coordination keeps, each with its signal: with one more the oldest goes. */
 export const maxDeadLetters = 1_000;
-/** Signals of one coordination that were dead letters, were redriven and are not settled; each has its copy beside the log, as a dead letter. */
+/** Signals of one coordination that were redriven and are not settled: each keeps the copy that it had as a dead letter. */
 export const maxRedriven = 1_000;
 /** CONTROL signals of one subscription that may be delivered and not settled, beside its ordinary ones. */
 export const maxOutstandingControls = 1_000;

@@ -3,7 +3,8 @@ import type { DeliveredSignal } from "../../../../client-sdk/src/index.js";
 import { createLatch } from "../support/latch.js";
 import { ManualClock } from "../support/manual-clock.js";
 import { connectScripted } from "../support/scripted-client.js";
-import { refused, scriptedWork } from "../support/scripted-work.js";
+import type { Script } from "../support/scripted-server.js";
+import { refused, type ScriptedWork, scriptedWork } from "../support/scripted-work.js";
 
 describe("session.work", () => {
   test("acknowledges what its handler has done, refuses what it has not, and leaves alone what it has settled", async () => {
@@ -60,17 +61,8 @@ describe("session.work", () => {
 
   test("takes the next while an acknowledgement is on its way", async () => {
     const work = scriptedWork([[1, 2]]);
-    const acknowledge = work.script.signals?.acknowledgeSignals;
     const second = createLatch();
-    await using scripted = await connectScripted({
-      signals: {
-        ...work.script.signals,
-        acknowledgeSignals: async (request, context) => {
-          await second.promise;
-          return (await acknowledge?.(request, context)) ?? {};
-        },
-      },
-    });
+    await using scripted = await connectScripted(answeringAfter(work, () => second.promise));
     await using worker = scripted.session.work({ subscription: "work", maxConcurrent: 1 }, ({ sequence }) => {
       if (sequence === 2n) second.open();
     });
@@ -142,6 +134,61 @@ describe("session.work", () => {
     expect(errors).toMatchObject([{ name: "AckExpiredError" }]);
   });
 
+  test("tells a handler that its signal may be somebody else's when no extension is answered before its time has passed", async () => {
+    const clock = new ManualClock();
+    const answered = createLatch();
+    const work = scriptedWork([[1]]);
+    await using scripted = await connectScripted(
+      answeringAfter(work, () => answered.promise),
+      { clock },
+    );
+    const started = createLatch<AbortSignal>();
+    const gate = createLatch();
+    const options = { subscription: "work", ack: { deadlineMs: 3_000 } };
+    const worker = scripted.session.work(options, async (_signal, lease) => {
+      started.open(lease);
+      await gate.promise;
+    });
+    const lease = await started.promise;
+    clock.advance(2_999);
+    const isAborted = [lease.aborted];
+    clock.advance(1);
+    isAborted.push(lease.aborted);
+    gate.open();
+    answered.open();
+    await worker.close();
+    expect(isAborted).toEqual([false, true]);
+  });
+
+  test("counts a handler's time from when an extension was asked for that was taken, for as long as was asked", async () => {
+    const clock = new ManualClock();
+    const others = createLatch();
+    const work = scriptedWork([[1]]);
+    let calls = 0;
+    const script = answeringAfter(work, () => (calls++ === 0 ? Promise.resolve() : others.promise));
+    await using scripted = await connectScripted(script, { clock });
+    const extended = createLatch<AbortSignal>();
+    const gate = createLatch();
+    const options = { subscription: "work", ack: { deadlineMs: 3_000 } };
+    const worker = scripted.session.work(options, async ({ delivery }, lease) => {
+      clock.advance(500);
+      const extension = delivery.extend(4_000);
+      clock.advance(400);
+      await extension;
+      extended.open(lease);
+      await gate.promise;
+    });
+    const lease = await extended.promise;
+    clock.advance(3_599);
+    const isAborted = [lease.aborted];
+    clock.advance(1);
+    isAborted.push(lease.aborted);
+    gate.open();
+    others.open();
+    await worker.close();
+    expect(isAborted).toEqual([false, true]);
+  });
+
   test("works on what comes again after its stream was lost", async () => {
     const work = scriptedWork([[1], [1]]);
     await using scripted = await connectScripted(work.script);
@@ -204,3 +251,17 @@ describe("session.work", () => {
     await worker.close();
   });
 });
+
+/** A server that answers acknowledgements only when it may. */
+function answeringAfter({ script }: ScriptedWork, mayAnswer: () => Promise<void>): Script {
+  const acknowledge = script.signals?.acknowledgeSignals;
+  return {
+    signals: {
+      ...script.signals,
+      acknowledgeSignals: async (request, context) => {
+        await mayAnswer();
+        return (await acknowledge?.(request, context)) ?? {};
+      },
+    },
+  };
+}
