@@ -3,7 +3,7 @@ import { SignalType } from "@coordination-signals/proto/coordination/v1/signal";
 import { DeliveryOrder, StartPosition } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { describe, expect, test } from "@jest/globals";
 import { eventually } from "../support/eventually.js";
-import { refusalFrom, refusalOf } from "../support/refusal.js";
+import { refusalFrom, refusalFromStatus, refusalOf } from "../support/refusal.js";
 import { connectJson, grpc } from "../support/test-client.js";
 import { startTestServer } from "../support/test-server.js";
 import {
@@ -13,6 +13,7 @@ import {
   deadLetters,
   deliveredTo,
   extend,
+  nack,
   openConsumer,
   policyOf,
   reject,
@@ -152,6 +153,31 @@ describe.each([grpc, connectJson])("a named subscription over $name", (protocol)
     expect(await acknowledge(client, ack(delivered), { ...ack(delivered), action: AckAction.NACK })).toEqual([
       "taken",
       "ACK_EXPIRED",
+    ]);
+    consumer.cancel();
+  });
+
+  test("says why a delivery cannot be acknowledged any more", async () => {
+    await using running = await start();
+    const { client } = running;
+    await sendMessages(client, ["done", "dead", "refused", "again", "gone"]);
+    using consumer = openConsumer(client, { minBackoffMs: 0 });
+    await untilDelivered(consumer, 5);
+    const delivered = deliveredTo(consumer);
+    const [done, dead, refused, again] = delivered;
+    if (!done || !dead || !refused || !again) throw new Error("deliveries are missing");
+    await acknowledge(client, ack(done), reject(dead), nack(refused, 3_600_000), nack(again, 0));
+    await untilDelivered(consumer, 6);
+    await client.state.rollbackCoordination({ coordinationId, toSequence: 4n, reason: "undone" });
+    const { results } = await client.signals.acknowledgeSignals({ ...named, acknowledgements: delivered.map(ack) });
+    const refusals = results.map(({ error }) => error && refusalFromStatus(error));
+    expect(refusals.map((refusal) => refusal?.reason)).toEqual(new Array(5).fill("ACK_EXPIRED"));
+    expect(refusals.map((refusal) => refusal?.metadata.cause)).toEqual([
+      "settled",
+      "dead_lettered",
+      "released",
+      "superseded",
+      "rolled_back",
     ]);
     consumer.cancel();
   });

@@ -5,14 +5,20 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
-import type {
-  AcknowledgementResult,
-  AcknowledgementSchema,
+import {
+  AckAction,
+  type AcknowledgementResult,
+  type AcknowledgementSchema,
 } from "@coordination-signals/proto/coordination/v1/acknowledgement";
 import type { SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
-import type { Caller } from "../calls/caller.js";
+import type { Attempt, Caller } from "../calls/caller.js";
 import { clientClosedError } from "../errors/cancelled-error.js";
-import { InternalError, OverloadedError } from "../errors/coordination-client-error.js";
+import {
+  AckExpiredError,
+  type CoordinationClientError,
+  InternalError,
+  OverloadedError,
+} from "../errors/coordination-client-error.js";
 import { errorFromStatus } from "../errors/error-from-status.js";
 import type { Clock } from "../time/clock.js";
 
@@ -81,19 +87,32 @@ export class Acknowledger {
     const acknowledgements = batch.map(({ acknowledgement }) => acknowledgement);
     try {
       const request = { coordinationId, subscription, acknowledgements };
-      const { results } = await caller.call((attempt) => client.acknowledgeSignals(request, attempt), {
-        signal: this.#givingUp.signal,
-      });
+      let isRepeated = false;
+      const run = (attempt: Attempt) => {
+        isRepeated = attempt.number > 1;
+        return client.acknowledgeSignals(request, attempt);
+      };
+      const { results } = await caller.call(run, { signal: this.#givingUp.signal });
       if (results.length !== batch.length) throw wrongCount(results.length, batch.length);
-      for (const [index, { resolve, reject }] of batch.entries()) {
+      for (const [index, { acknowledgement, resolve, reject }] of batch.entries()) {
         const result = results[index] as AcknowledgementResult;
-        if (result.error === undefined) resolve(result);
-        else reject(errorFromStatus(result.error));
+        const error = result.error && errorFromStatus(result.error);
+        if (error === undefined || (isRepeated && isDoneBefore(acknowledgement, error))) resolve(result);
+        else reject(error);
       }
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
   }
+}
+
+/** Whether an acknowledgement that was said before was refused because what it asks for is done: only its answer was lost. */
+function isDoneBefore({ action }: Acknowledgement, error: CoordinationClientError): boolean {
+  if (!(error instanceof AckExpiredError)) return false;
+  const { cause } = error.metadata;
+  return (
+    (action === AckAction.ACK && cause === "settled") || (action === AckAction.REJECT && cause === "dead_lettered")
+  );
 }
 
 function tooMany(): OverloadedError {

@@ -43,8 +43,12 @@ export interface DeliveryKeeper {
  * then, or when the consumer goes away, is delivered again, to any consumer.
  *
  * Each of its methods resolves once the server has made it durable, and can throw AckExpiredError (ACK_EXPIRED: it was settled
- * before or its time had passed, and nothing has changed), NotFoundError (the subscription was deleted), UnavailableError,
- * TimeoutError, CancelledError. Those that are called in one turn travel together.
+ * before or its time had passed, and nothing has changed; its metadata says in `cause` which), NotFoundError (the subscription was
+ * deleted), UnavailableError, TimeoutError, CancelledError: after these three it may have been taken. Those that are called in one turn
+ * travel together.
+ *
+ * One whose answer was lost is said again. An ack of what is acknowledged by then, and a reject of what is a dead letter by then,
+ * resolve.
  */
 export class Delivery {
   /** The server's name for this attempt. */
@@ -85,7 +89,11 @@ export class Delivery {
     await this.#settle({ action: AckAction.ACK });
   }
 
-  /** It is not done: it is delivered again later, or, after the last attempt, becomes a dead letter. */
+  /**
+   * It is not done: it is delivered again later, or, after the last attempt, becomes a dead letter. When it had to be said again because
+   * its answer was lost, it can throw AckExpiredError though it was taken: what came of it is not known then, but that nobody took
+   * it for done unless `cause` is `settled`.
+   */
   async nack({ delayMs, reason = "" }: NackOptions = {}): Promise<NackResult> {
     const delay = delayMs === undefined ? {} : { delay: spanFrom("delayMs", delayMs) };
     const { deadLettered, availableTime } = await this.#settle({ action: AckAction.NACK, reason, ...delay });

@@ -23,8 +23,9 @@ export interface WorkOptions<Case extends SignalEventCase = SignalEventCase>
   /** Signals that are worked on at the same time; more wait. From 1. Default 16. */
   readonly maxConcurrent?: number | undefined;
   /**
-   * Called when the handler throws, after which its signal is refused, and when an acknowledgement is not taken, after which its
-   * signal is delivered again. What it throws ends the worker. Default: nothing is called, and the worker goes on.
+   * Called when the handler throws, after which its signal is refused, and when an acknowledgement is not taken, or it is not known
+   * whether it was: its signal is delivered again, unless it is a dead letter, or done by somebody else (AckExpiredError tells by
+   * `metadata.cause`). What it throws ends the worker. Default: nothing is called, and the worker goes on.
    */
   readonly onError?: ((error: unknown, signal: DeliveredSignal<Case>) => void) | undefined;
 }

@@ -1,6 +1,7 @@
 import { CoordinationError } from "../../model/coordination-error.js";
 import { coordinationNotFound, noteProgress } from "../../registry/agent-registry.js";
 import type { Draft } from "../../state/draft.js";
+import { removedRangeAt } from "../../state/removed-ranges.js";
 import type { DeliveryRecord, SubscriptionRecord } from "../../state/subscription-record.js";
 import { ackExpired, notDelivered, subscriptionNotFound } from "./acknowledgement-errors.js";
 import { parseDeliveryId } from "./delivery-id.js";
@@ -74,11 +75,28 @@ function leasedDelivery(
   const named = parseDeliveryId(subscription, deliveryId);
   if (named === undefined) return notDelivered(deliveryId, subscription.name);
   const record = draft.subscriptions.delivery(subscription.name, named.sequence);
-  if (record === undefined) return ackExpired(deliveryId, "is settled");
-  if (record.claim !== named.claim) return ackExpired(deliveryId, "was followed by another attempt");
-  if (record.lease === undefined) return ackExpired(deliveryId, "was refused, or its consumer has gone");
-  if (record.dueMs <= nowMs) return ackExpired(deliveryId, `expired at ${new Date(record.dueMs).toISOString()}`);
+  if (record === undefined) return noDelivery(draft, subscription, { deliveryId, sequence: named.sequence });
+  if (record.claim !== named.claim) return ackExpired(deliveryId, "superseded", "was followed by another attempt");
+  if (record.lease === undefined) return ackExpired(deliveryId, "released", "was refused, or its consumer has gone");
+  if (record.dueMs <= nowMs) {
+    return ackExpired(deliveryId, "expired", `expired at ${new Date(record.dueMs).toISOString()}`);
+  }
   return record;
+}
+
+/** Why there is no delivery any more. */
+function noDelivery(
+  { header, subscriptions }: Draft,
+  { name }: SubscriptionRecord,
+  { deliveryId, sequence }: { readonly deliveryId: string; readonly sequence: bigint },
+): CoordinationError {
+  if (subscriptions.deadLetter(name, String(sequence)) !== undefined) {
+    return ackExpired(deliveryId, "dead_lettered", "is of a signal that became a dead letter");
+  }
+  if (removedRangeAt(header?.removedRanges ?? [], { sequence, generation: undefined }) !== undefined) {
+    return ackExpired(deliveryId, "rolled_back", "is of a signal that was rolled back");
+  }
+  return ackExpired(deliveryId, "settled", "is settled");
 }
 
 interface TakenItem {

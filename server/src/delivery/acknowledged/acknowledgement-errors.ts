@@ -39,9 +39,13 @@ export function tooManyNamedSubscriptions(coordinationId: string, limit: number)
   );
 }
 
-export function ackExpired(deliveryId: string, why: string): CoordinationError {
+/** Why a delivery that was made cannot be acknowledged any more. */
+export type AckExpiredCause = "settled" | "dead_lettered" | "rolled_back" | "superseded" | "released" | "expired";
+
+/** `why` says the cause to people, as in "is settled". */
+export function ackExpired(deliveryId: string, cause: AckExpiredCause, why: string): CoordinationError {
   return new CoordinationError("ACK_EXPIRED", `delivery "${deliveryId}" ${why}`, {
-    metadata: { delivery_id: deliveryId },
+    metadata: { delivery_id: deliveryId, cause },
   });
 }
 

@@ -173,6 +173,45 @@ describe("session.subscribe with a name", () => {
     for (const result of settled) expect(result).toMatchObject({ reason: expect.any(OverloadedError) });
   });
 
+  test("takes for done what turns out to be done when it was said again, and nothing else", async () => {
+    const causes = ["settled", "dead_lettered", "superseded", "released", "expired", "dead_lettered", "settled"];
+    let calls = 0;
+    const work = scriptedWork([[1, 2, 3, 4, 5, 6, 7, 8]], ({ deliveryId }) =>
+      refused("ACK_EXPIRED", causes[Number.parseInt(deliveryId, 10) - 1] ?? "settled"),
+    );
+    const acknowledge = work.script.signals?.acknowledgeSignals;
+    await using scripted = await connectScripted({
+      signals: {
+        ...work.script.signals,
+        acknowledgeSignals: async (request, context) => {
+          calls += 1;
+          if (calls === 1) throw contractError({ code: Code.Unavailable, reason: "STORE_UNAVAILABLE" });
+          return (await acknowledge?.(request, context)) ?? {};
+        },
+      },
+    });
+    await using subscription = scripted.session.subscribe({ subscription: "work" });
+    const deliveries = (await take(subscription, 8)).map(({ delivery }) => delivery);
+    const repeated = await Promise.allSettled(
+      deliveries.slice(0, 7).map((delivery, index) => {
+        if (index === 5) return delivery.reject();
+        return index === 6 ? delivery.nack() : delivery.ack();
+      }),
+    );
+    const [once] = await Promise.allSettled([deliveries[7]?.ack()]);
+    const failed = { status: "rejected", reason: expect.any(AckExpiredError) };
+    expect(repeated).toMatchObject([
+      { status: "fulfilled" },
+      failed,
+      failed,
+      failed,
+      failed,
+      { status: "fulfilled" },
+      failed,
+    ]);
+    expect(once).toMatchObject(failed);
+  });
+
   test("takes an answer with too few results for a broken server", async () => {
     const work = scriptedWork([[1]]);
     await using scripted = await connectScripted({

@@ -30,9 +30,10 @@ export function delivered(sequences: readonly number[], attempt = 1): MessageIni
   return { item: { case: "batch", value: { signals, deliveries, cursor: "", ...range } } };
 }
 
-/** Refuses an acknowledgement. */
-export function refused(reason: "ACK_EXPIRED" | "NOT_DELIVERED"): Result {
-  return { error: contractStatus({ code: Code.FailedPrecondition, reason }) };
+/** Refuses an acknowledgement; ACK_EXPIRED tells its cause. */
+export function refused(reason: "ACK_EXPIRED" | "NOT_DELIVERED", cause?: string): Result {
+  const metadata = cause === undefined ? {} : { cause };
+  return { error: contractStatus({ code: Code.FailedPrecondition, reason, metadata }) };
 }
 
 /** What was asked of a scripted named subscription. */
