@@ -176,6 +176,27 @@ describe("receipts of named subscriptions", () => {
     });
   });
 
+  test("keep when a signal was delivered first when it is redriven", async () => {
+    const coordinationId = newCoordinationId();
+    await register(client, coordinationId, "a");
+    using a = await work(client, coordinationId, "a");
+    await client.signals.sendSignal(note(coordinationId));
+    await settleAs(client, coordinationId, "a", reject(await untilDelivered(a, 1)));
+    const deliveredTime = async () => (await receiptsOf(client, coordinationId, 1n)).receipts[0]?.deliveredTime;
+    const letter = async () => (await client.signals.listDeadLetters({ coordinationId })).deadLetters[0];
+    const first = await deliveredTime();
+    expect(first).toBeDefined();
+    a.cancel();
+    await client.signals.redriveDeadLetters({ coordinationId });
+    expect(await deliveredTime()).toEqual(first);
+    using heir = await work(client, coordinationId, "a");
+    await settleAs(client, coordinationId, "a", reject(await untilDelivered(heir, 1)));
+    expect(await letter()).toMatchObject({ attempts: 1, firstDeliveryTime: first });
+    expect(timeOf((await letter())?.lastDeliveryTime)).toBeGreaterThanOrEqual(timeOf(first));
+    expect(await deliveredTime()).toEqual(first);
+    heir.cancel();
+  });
+
   test("say of a signal that has left the history what is kept of it, and do not take a lost dead letter for acknowledged", async () => {
     await using small = await startTestServer(["--max-history-signals", "3000"]);
     using one = grpc.connect(small.url);

@@ -25,8 +25,9 @@ export function redrive(draft: Draft, request: RedriveRequest, nowMs: number): n
   const letters = withinRoom(draft, request, chosenLetters(draft, request));
   const byName = new Map<string, string[]>();
   for (const letter of letters) {
-    const { sequence, subscription } = letter;
-    draft.subscriptions.revive(letter, { sequence, attempt: 0, claim: 0, dueMs: nowMs, isHeld: true });
+    const { sequence, subscription, firstTimeMs, lastTimeMs } = letter;
+    const delivery = { sequence, attempt: 0, claim: 0, dueMs: nowMs, isHeld: true, firstTimeMs, lastTimeMs } as const;
+    draft.subscriptions.revive(letter, delivery);
     byName.set(subscription, [...(byName.get(subscription) ?? []), sequence]);
   }
   for (const [name, sequences] of byName) {
