@@ -17,6 +17,8 @@ import {
 import { refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note, notes, type SignalInit } from "../support/sample-signals.js";
 import { serverForAll } from "../support/server-for-all.js";
+import { spawnServer } from "../support/spawned-server.js";
+import { temporaryDirectory } from "../support/temporary-directory.js";
 import { grpc, type TestClient } from "../support/test-client.js";
 import { startTestServer, type TestServer } from "../support/test-server.js";
 import { ack, deliveredTo, nack, reject, untilDelivered } from "../support/work-subscription.js";
@@ -195,6 +197,37 @@ describe("receipts of named subscriptions", () => {
     expect(timeOf((await letter())?.lastDeliveryTime)).toBeGreaterThanOrEqual(timeOf(first));
     expect(await deliveredTime()).toEqual(first);
     heir.cancel();
+  });
+
+  test("agree with lists on what is leased and what is dead after the server was killed, whatever is asked first", async () => {
+    await using directory = await temporaryDirectory();
+    const store = ["--store", `lmdb:${directory.path}`];
+    await using killed = await spawnServer(store);
+    const before = grpc.connect(killed.url);
+    for (const coordinationId of ["c", "d", "e"]) {
+      await before.signals.sendSignal(note(coordinationId));
+      for (const [agentId, attempts] of [
+        ["spent", 1],
+        ["spare", 2],
+      ] as const) {
+        await untilDelivered(
+          await work(before, coordinationId, agentId, { policy: { attempts, deadlineMs: 3_600_000 } }),
+          1,
+        );
+      }
+    }
+    killed.kill("SIGKILL");
+    await killed.exited;
+    before.disconnect();
+    await using after = await spawnServer(store);
+    using one = grpc.connect(after.url);
+    expect(await verdictOf(one, "c", 1n, "spent")).toBe("DEAD_LETTERED");
+    expect(await verdictOf(one, "c", 1n, "spare")).toBe("WAITING");
+    const spare = { subscription: "spare", outstandingCount: 1n, leasedCount: 0n, deadLetterCount: 0n };
+    const spent = { subscription: "spent", outstandingCount: 0n, leasedCount: 0n, deadLetterCount: 1n };
+    expect((await one.signals.listSubscriptions({ coordinationId: "d" })).subscriptions).toMatchObject([spare, spent]);
+    const overview = await one.coordinations.getCoordination({ coordinationId: "e" });
+    expect(overview).toMatchObject({ deadLetterCount: 1n, subscriptions: [spare, spent] });
   });
 
   test("say of a signal that has left the history what is kept of it, and do not take a lost dead letter for acknowledged", async () => {

@@ -171,14 +171,8 @@ describe.each([grpc, connectJson])("a named subscription over $name", (protocol)
     await client.state.rollbackCoordination({ coordinationId, toSequence: 4n, reason: "undone" });
     const { results } = await client.signals.acknowledgeSignals({ ...named, acknowledgements: delivered.map(ack) });
     const refusals = results.map(({ error }) => error && refusalFromStatus(error));
-    expect(refusals.map((refusal) => refusal?.reason)).toEqual(new Array(5).fill("ACK_EXPIRED"));
-    expect(refusals.map((refusal) => refusal?.metadata.cause)).toEqual([
-      "settled",
-      "dead_lettered",
-      "released",
-      "superseded",
-      "rolled_back",
-    ]);
+    const causes = ["settled", "dead_lettered", "released", "superseded", "rolled_back"];
+    expect(refusals).toMatchObject(causes.map((cause) => ({ reason: "ACK_EXPIRED", metadata: { cause } })));
     consumer.cancel();
   });
 

@@ -114,7 +114,7 @@ export class CoordinationReports {
         return { place, verdicts: [], named: verdict === undefined ? [] : [verdict] };
       }
       const { agentId } = reader;
-      const named = acknowledged.explainForAgent(session, agentId, signal);
+      const named = await acknowledged.explainForAgent(session, agentId, signal);
       const verdicts = judged === undefined ? [] : verdictsOn(this.#options, session, { judged, agentId });
       return { place, verdicts, named };
     });

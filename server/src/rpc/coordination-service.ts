@@ -76,11 +76,11 @@ async function waitFor(
   return waitResponse(await coordinator.waitFor(waitRequestFrom(request, expressions, timeoutMs()), signal));
 }
 
-function overviewOf(coordinator: SignalCoordinator, { session, header }: ExistingSession) {
+async function overviewOf(coordinator: SignalCoordinator, { session, header }: ExistingSession) {
   const { hidden } = coordinator;
   const agents = coordinator.agents.of(session);
   const dependencies = [...session.dependencies.values()].reverse();
-  const subscriptions = coordinator.named.views(session);
+  const subscriptions = await coordinator.named.views(session);
   const { waits } = coordinator.reports.waitGraphOf(session);
   const unreported = coordinator.reports.unreportedIn(session);
   return {

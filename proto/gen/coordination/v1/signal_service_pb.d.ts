@@ -1260,7 +1260,7 @@ export declare type Subscription = Message<"coordination.v1.Subscription"> & {
   outstandingCount: bigint;
 
   /**
-   * Of those, how many a consumer has now.
+   * Of those, how many a consumer has now: its stream is open and the deadline has not passed.
    *
    * @generated from field: uint64 leased_count = 15;
    */

@@ -73,7 +73,7 @@ export class AcknowledgedSubscriptions {
   create(coordinationId: string, request: NamedRequest): Promise<SubscriptionView> {
     return this.#environment.directory.withCurrent(coordinationId, async (session) => {
       const record = await joinSubscription(this.#environment, session, request);
-      const view = this.views(session).find(({ record: { name } }) => name === record.name);
+      const view = (await this.views(session)).find(({ record: { name } }) => name === record.name);
       if (view === undefined) throw subscriptionNotFound(coordinationId, record.name);
       return view;
     });
@@ -93,8 +93,10 @@ export class AcknowledgedSubscriptions {
   }
 
   /** The named subscriptions of a coordination by name. */
-  views(session: SessionState): readonly SubscriptionView[] {
-    return subscriptionViews(session, (record) => this.#dispatchers.get(dispatcherKey(session, record)));
+  async views(session: SessionState): Promise<readonly SubscriptionView[]> {
+    await this.#settleOverdue(session);
+    const localOf = (record: SubscriptionRecord) => this.#dispatchers.get(dispatcherKey(session, record));
+    return subscriptionViews(session, localOf, this.#standingOptions());
   }
 
   /** Settles or extends deliveries; see `acknowledge`. Resolves once what was taken is durable. */
@@ -147,12 +149,13 @@ export class AcknowledgedSubscriptions {
     return this.#verdict(session, subscription, signal);
   }
 
-  /** What the named subscriptions of an agent made of a signal, by name. Throws FILTER_BUDGET_EXCEEDED. */
-  explainForAgent(
+  /** What the named subscriptions of an agent made of a signal, by name. Rejects with FILTER_BUDGET_EXCEEDED. */
+  async explainForAgent(
     session: SessionState,
     agentId: string,
     signal: Pick<SignalToJudge, "sequence" | "judged">,
-  ): readonly NamedVerdict[] {
+  ): Promise<readonly NamedVerdict[]> {
+    await this.#settleOverdue(session);
     const own = [...session.named.definitions.values()].filter((record) => record.agentId === agentId);
     own.sort((a, b) => (a.name < b.name ? -1 : 1));
     return own.flatMap((subscription) => this.#verdict(session, subscription, signal) ?? []);

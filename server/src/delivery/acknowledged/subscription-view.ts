@@ -1,5 +1,6 @@
 import type { SessionState } from "../../state/session-state.js";
 import type { SubscriptionRecord } from "../../state/subscription-record.js";
+import { isOver, type StandingOptions } from "./standing.js";
 
 /** How a named subscription stands. */
 export interface SubscriptionView {
@@ -23,6 +24,7 @@ export interface LocalStanding {
 export function subscriptionViews(
   session: SessionState,
   localOf: (record: SubscriptionRecord) => LocalStanding | undefined,
+  options: StandingOptions,
 ): readonly SubscriptionView[] {
   const { named, header } = session;
   const deadLetters = new Map<string, number>();
@@ -39,7 +41,7 @@ export function subscriptionViews(
       scannedSequence: local !== undefined && local.position > stored ? local.position : stored,
       headSequence: header?.headSequence ?? 0n,
       outstandingCount: deliveries.length,
-      leasedCount: deliveries.filter(({ lease }) => lease !== undefined).length,
+      leasedCount: deliveries.filter((delivery) => delivery.lease !== undefined && !isOver(delivery, options)).length,
       deadLetterCount: deadLetters.get(record.name) ?? 0,
       consumerCount: local?.consumerCount ?? 0,
     };
