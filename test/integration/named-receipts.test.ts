@@ -2,6 +2,7 @@ import { createCoordinationClient } from "@coordination-signals/client";
 import { DeadLetterReason } from "@coordination-signals/proto/coordination/v1/acknowledgement";
 import { DeliveryVerdict } from "@coordination-signals/proto/coordination/v1/receipt";
 import { Priority } from "@coordination-signals/proto/coordination/v1/signal";
+import { StartPosition } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { describe, expect, test } from "@jest/globals";
 import { eventually } from "../support/eventually.js";
 import {
@@ -21,7 +22,7 @@ import { spawnServer } from "../support/spawned-server.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 import { grpc, type TestClient } from "../support/test-client.js";
 import { startTestServer, type TestServer } from "../support/test-server.js";
-import { ack, deliveredTo, nack, reject, untilDelivered } from "../support/work-subscription.js";
+import { ack, deliveredTo, nack, policyOf, reject, untilDelivered } from "../support/work-subscription.js";
 
 describe("receipts of named subscriptions", () => {
   let server: TestServer;
@@ -197,6 +198,28 @@ describe("receipts of named subscriptions", () => {
     expect(timeOf((await letter())?.lastDeliveryTime)).toBeGreaterThanOrEqual(timeOf(first));
     expect(await deliveredTime()).toEqual(first);
     heir.cancel();
+  });
+
+  test("say that a signal that has left the history waits for a subscription that reads it yet", async () => {
+    await using small = await startTestServer(["--max-history-signals", "10"]);
+    using one = grpc.connect(small.url);
+    await one.signals.createSubscription({
+      coordinationId: "c",
+      agentId: "a",
+      subscription: "a",
+      start: { case: "position", value: StartPosition.EARLIEST },
+      ackPolicy: policyOf(),
+    });
+    await one.signals.batchSendSignals({ requests: notes("c", 50) });
+    expect((await one.coordinations.getCoordination({ coordinationId: "c" })).coordination?.oldestSequence).toBe(41n);
+    expect((await explainNamed(one, "c", 20n, "a")).verdict).toBe(DeliveryVerdict.NOT_YET);
+    expect(await verdictOf(one, "c", 20n, "a")).toBe("NOT_YET");
+    expect(await verdictOf(one, "c", 20n, "nobody")).toBe("TRIMMED");
+    using a = await work(one, "c", "a");
+    await untilDelivered(a, 50);
+    await settleAs(one, "c", "a", ...deliveredTo(a).map(ack));
+    expect((await explainNamed(one, "c", 20n, "a")).verdict).toBe(DeliveryVerdict.ACKNOWLEDGED);
+    a.cancel();
   });
 
   test("agree with lists on what is leased and what is dead after the server was killed, whatever is asked first", async () => {

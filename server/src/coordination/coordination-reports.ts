@@ -1,7 +1,7 @@
 import type { AcknowledgedSubscriptions } from "../delivery/acknowledged/acknowledged-subscriptions.js";
 import type { NamedVerdict } from "../delivery/acknowledged/named-verdicts.js";
 import type { StretchVerdict } from "../delivery/delivery-verdict.js";
-import { placeOf, type SignalPlace, signalAtSequence, signalWithId } from "../delivery/find-signal.js";
+import { placeOf, type SignalPlace, signalAtSequence, signalWithId, storedSignal } from "../delivery/find-signal.js";
 import { judgedSignal, type ReceiptEnvironment, type Receipts, receiptsOf, verdictsOn } from "../delivery/receipts.js";
 import type { HiddenValues } from "../model/transform/hidden-values.js";
 import type { AgentView } from "../registry/agent-state.js";
@@ -104,10 +104,9 @@ export class CoordinationReports {
     return this.#look(coordinationId, async ({ session, header }) => {
       const place = placeOf(header, sequence);
       if (place === "rolledBack" || place === "notSent") return { place, verdicts: [], named: [] };
-      const judged =
-        place === "inHistory"
-          ? judgedSignal(this.#options, await signalAtSequence(this.#options.reader, header, sequence))
-          : undefined;
+      // Named subscriptions read on what has left the history, for as long as the store has it.
+      const entry = await storedSignal(this.#options.reader, header, sequence);
+      const judged = entry && judgedSignal(this.#options, entry);
       const signal = { sequence, judged };
       if ("subscription" in reader) {
         const verdict = await acknowledged.explain(session, reader.subscription, signal);
@@ -115,7 +114,8 @@ export class CoordinationReports {
       }
       const { agentId } = reader;
       const named = await acknowledged.explainForAgent(session, agentId, signal);
-      const verdicts = judged === undefined ? [] : verdictsOn(this.#options, session, { judged, agentId });
+      const verdicts =
+        judged === undefined || place === "trimmed" ? [] : verdictsOn(this.#options, session, { judged, agentId });
       return { place, verdicts, named };
     });
   }

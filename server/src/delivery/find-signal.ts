@@ -24,11 +24,26 @@ export async function signalAtSequence(
   sequence: bigint,
 ): Promise<LogEntry> {
   const place = placeOf(header, sequence);
-  if (place === "inHistory") {
+  const entry = place === "inHistory" ? await storedSignal(reader, header, sequence) : undefined;
+  if (entry === undefined) throw signalNotFound(header, `sequence ${sequence}`, place);
+  return entry;
+}
+
+/** Reads a signal for as long as the store has it, in history or not; undefined where it is not in the store. */
+export async function storedSignal(
+  reader: LogReader,
+  header: CoordinationHeader,
+  sequence: bigint,
+): Promise<LogEntry | undefined> {
+  if (sequence <= header.trimmedThroughSequence || sequence > header.headSequence) return undefined;
+  try {
     const [entry] = await reader.forward(header, { fromSequence: sequence - 1n, maxEntries: 1 });
-    if (entry?.sequence === sequence) return entry;
+    return entry?.sequence === sequence ? entry : undefined;
+  } catch (error) {
+    // It was trimmed while it was read.
+    if (error instanceof CoordinationError && error.reason === "CURSOR_EXPIRED") return undefined;
+    throw error;
   }
-  throw signalNotFound(header, `sequence ${sequence}`, place);
 }
 
 /** Looks for a signal by its id, from the newest on. Throws SIGNAL_NOT_FOUND. */

@@ -241,7 +241,8 @@ export enum DeliveryVerdict {
   NO_SUBSCRIPTION = 7,
 
   /**
-   * It has left the history, and nothing is known of its delivery.
+   * It has left the history, and nothing is known of its delivery. A named subscription reads on for as long as the store has it: until
+   * then it says more.
    *
    * @generated from enum value: DELIVERY_VERDICT_TRIMMED = 8;
    */
