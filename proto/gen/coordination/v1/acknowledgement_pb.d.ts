@@ -159,9 +159,9 @@ export declare type AcknowledgementResult = Message<"coordination.v1.Acknowledge
    * settled before, or its time had passed), NOT_DELIVERED (no such delivery was ever made), INVALID_REQUEST. Then it changed
    * nothing. The metadata of ACK_EXPIRED says in `cause` why: `settled` (the signal was acknowledged, or was a dead letter that had to
    * go for newer ones), `dead_lettered` (it is a dead letter), `rolled_back`, `superseded` (there was another attempt, or it was
-   * redriven), `released` (it was refused, or its consumer has gone; it is delivered again), `expired` (its deadline has passed; it is
-   * delivered again). Who repeats an acknowledgement because its answer was lost learns from `settled` that the signal is done, from
-   * `dead_lettered` what a REJECT asks for; whether it was the first one that did so, or that refused it, cannot be told.
+   * redriven), `released` (it was refused, or its consumer has gone), `expired` (its deadline has passed). Who repeats an
+   * acknowledgement because its answer was lost learns from `settled` that the signal is done and from `dead_lettered` that what a
+   * REJECT asks for is; whether it was the first one that did so, or that refused it, cannot be told.
    *
    * @generated from field: google.rpc.Status error = 1;
    */
