@@ -96,7 +96,7 @@ async function readOnce({ log, bounds }: Plan, positions: readonly bigint[], hea
   const session = new SessionState("c", { header, records: [] }, "0");
   const filter = filterOf({ senderAgentIds: ["a"] });
   const view = new SignalView({ outgoing: undefined, filter });
-  return priorityOrder(bounds).readNext({ session, reader, view, isForReader: () => true }, positions);
+  return priorityOrder(bounds).readNext({ session, reader, view, aborted: false, isForReader: () => true }, positions);
 }
 
 /** The matching sequences of a level after one, in the order of the log. */

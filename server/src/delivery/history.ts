@@ -1,5 +1,7 @@
 import { setImmediate } from "node:timers/promises";
-import { maxBatchSignals, maxPageScanSignals, maxResponseBytes } from "../model/limits.js";
+import { CoordinationError } from "../model/coordination-error.js";
+import type { EvaluationTurns } from "../model/expression/evaluation-turns.js";
+import { maxBatchSignals, maxPageScanSignals, maxReadTurns, maxResponseBytes } from "../model/limits.js";
 import type { LogEntry } from "../model/log-entry.js";
 import type { CompiledFilter } from "../model/signal-filter.js";
 import type { CompiledTransform } from "../model/transform/signal-transform.js";
@@ -23,8 +25,9 @@ export interface HistoryPage {
 }
 
 /**
- * Reads a page of what a header says is history: cut at `maxSignals`, at 1 MiB, and after 10,000 signals scanned, so that a
- * filter that matches little costs a bounded amount a call.
+ * Reads a page of what a header says is history: cut at `maxSignals`, at 1 MiB, and after 10,000 signals scanned or 10 turns of
+ * evaluations, so that a filter that matches little, or is dear, costs a bounded amount a call. Throws FILTER_BUDGET_EXCEEDED where
+ * a signal is too dear and none stands before it on the page.
  *
  * @param outgoing what the server makes of every signal that it hands out; undefined leaves them as they are
  */
@@ -37,10 +40,13 @@ export async function readHistoryPage(
   const page = new PageBuilder(request, outgoing);
   let from = insideHistory(header, request);
   let scanned = 0;
+  let turns = 0;
   while (!isExhausted(header, request.order, from)) {
-    if (scanned >= maxPageScanSignals) return page.next(from);
-    // A long stretch without a match must not keep everybody else from running.
-    if (scanned > 0) await setImmediate();
+    const turn = page.turns?.nextIfOver();
+    if (scanned >= maxPageScanSignals || (turn !== undefined && turns === maxReadTurns)) return page.next(from);
+    turns += turn === undefined ? 0 : 1;
+    // A long stretch without a match must not keep everybody else from running, nor one that is dear to look at.
+    if (turn !== undefined || scanned > 0) await (turn ?? setImmediate());
     const stretch = { fromSequence: from, maxEntries: page.wantedEntries };
     const entries = await readPart(reader, header, request.order, stretch);
     if (entries.length === 0) break;
@@ -48,8 +54,9 @@ export async function readHistoryPage(
       if (isBeyond(header, entry)) return page.last();
       if (!page.take(entry)) return page.next(from);
       from = entry.sequence;
+      scanned += 1;
+      if (page.turns?.isOver) break;
     }
-    scanned += entries.length;
   }
   return page.last();
 }
@@ -72,10 +79,22 @@ class PageBuilder {
     return this.#takesAll ? this.#maxSignals - this.#entries.length + 1 : maxBatchSignals;
   }
 
-  /** Takes an entry if it matches. Returns false, and leaves it, when the page is full. */
+  /** Counts what the evaluations that it takes cost; undefined where it takes none. */
+  get turns(): EvaluationTurns | undefined {
+    return this.#view.turns;
+  }
+
+  /**
+   * Takes an entry if it matches. Returns false, and leaves it, when the page is full, or ends with what stands before an entry
+   * that is too dear. Throws FILTER_BUDGET_EXCEEDED when nothing does.
+   */
   take(stored: LogEntry): boolean {
-    const entry = this.#view.see(stored);
+    const entry = this.#view.ask(stored);
     if (entry === undefined) return true;
+    if (entry instanceof CoordinationError) {
+      if (this.#entries.length > 0) return false;
+      throw entry;
+    }
     const isFull = this.#entries.length === this.#maxSignals || this.#bytes + entry.bytes.length > maxResponseBytes;
     if (isFull && this.#entries.length > 0) return false;
     this.#entries.push(entry);

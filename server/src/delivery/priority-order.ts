@@ -1,9 +1,11 @@
 import { setImmediate } from "node:timers/promises";
+import { CoordinationError } from "../model/coordination-error.js";
 import {
   levelShareBytes,
   levelShareSignals,
   maxBatchSignals,
   maxLevelScanSignals,
+  maxReadTurns,
   maxResponseBytes,
 } from "../model/limits.js";
 import type { LogEntry } from "../model/log-entry.js";
@@ -65,6 +67,8 @@ class PriorityRead {
   readonly #positions: bigint[];
   readonly #entries: LogEntry[] = [];
   #bytes = 0;
+  /** A signal is too dear: what was found before it goes out first. */
+  #isStopped = false;
 
   constructor(source: ReadingSource, bounds: PriorityBounds, positions: readonly bigint[]) {
     this.#source = source;
@@ -84,14 +88,18 @@ class PriorityRead {
 
   /** Adds what follows the level's position, until its room is used up, the head is reached or enough was looked at. */
   async #readLevel(level: number): Promise<void> {
-    const { reader, session } = this.#source;
+    const { reader, session, view } = this.#source;
     const { signals, shareSignals, scanSignals } = this.#bounds;
     const room = this.#roomOf(level);
     let maxEntries = room.signals;
     let scanned = 0;
-    while (this.#isPending(level) && scanned < scanSignals) {
-      // A long stretch must not keep everybody else from running.
-      if (scanned > 0) await setImmediate();
+    let turns = 0;
+    while (this.#isPending(level) && scanned < scanSignals && turns < maxReadTurns && !this.#isStopped) {
+      const turn = view.turns?.nextIfOver(this.#source);
+      turns += turn === undefined ? 0 : 1;
+      // A long stretch must not keep everybody else from running, nor one that is dear to look at.
+      if (turn !== undefined || scanned > 0) await (turn ?? setImmediate());
+      if (this.#source.aborted) return;
       const from = this.#positionOf(level);
       const foundBefore = this.#entries.length;
       const part = await readLogAfter(reader, session, from, { maxEntries });
@@ -116,20 +124,28 @@ class PriorityRead {
     return { signals: Math.min(signals, shareSignals), bytes: Math.min(bytes, shareBytes) };
   }
 
-  /** Takes a level's signals out of a stretch that follows its position. Returns whether there was more than fits. */
+  /**
+   * Takes a level's signals out of a stretch that follows its position, until this turn's evaluations are over. Returns whether
+   * there was more than fits.
+   */
   #take(level: number, part: LogPart, room: Room): boolean {
     const from = this.#positionOf(level);
     const following = new Set(levels.filter((each) => each > level && this.#positionOf(each) === from));
+    const { turns } = this.#source.view;
     let through = from;
     for (const entry of part.entries) {
+      if (turns?.isOver && through > from) {
+        this.#moveTo(through, [level, ...following]);
+        return false;
+      }
       const levelOfEntry = levelOf(entry.priority);
       if (levelOfEntry === level) {
-        const seen = this.#see(entry);
+        const seen = this.#ask(entry);
         if (seen !== undefined && !this.#add(seen, room)) {
           this.#moveTo(through, [level, ...following]);
           return true;
         }
-      } else if (following.has(levelOfEntry) && this.#see(entry) !== undefined) {
+      } else if (following.has(levelOfEntry) && this.#ask(entry) !== undefined) {
         following.delete(levelOfEntry);
         this.#moveTo(through, [levelOfEntry]);
       }
@@ -139,11 +155,17 @@ class PriorityRead {
     return false;
   }
 
-  #see(entry: LogEntry): LogEntry | undefined {
-    return this.#source.isForReader(entry) ? this.#source.view.see(entry) : undefined;
+  #ask(entry: LogEntry): LogEntry | undefined | CoordinationError {
+    return this.#source.isForReader(entry) ? this.#source.view.ask(entry) : undefined;
   }
 
-  #add(entry: LogEntry, room: Room): boolean {
+  /** Adds a signal if it fits. Throws FILTER_BUDGET_EXCEEDED where it is too dear and nothing goes out before it. */
+  #add(entry: LogEntry | CoordinationError, room: Room): boolean {
+    if (entry instanceof CoordinationError) {
+      if (this.#entries.length === 0) throw entry;
+      this.#isStopped = true;
+      return false;
+    }
     if (room.signals === 0 || entry.bytes.length > room.bytes) return false;
     this.#entries.push(entry);
     this.#bytes += entry.bytes.length;

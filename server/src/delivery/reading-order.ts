@@ -1,3 +1,4 @@
+import type { Departure } from "../model/departure.js";
 import type { LogEntry } from "../model/log-entry.js";
 import type { LogReader } from "../state/log-reader.js";
 import type { SessionState } from "../state/session-state.js";
@@ -27,8 +28,8 @@ export interface ReadingOrder {
   readNext(source: ReadingSource, positions: readonly bigint[]): ReadPart | Promise<ReadPart>;
 }
 
-/** What is read, and with whose eyes. */
-export interface ReadingSource {
+/** What is read, and with whose eyes. Aborted, it need not be read on: what was found counts all the same. */
+export interface ReadingSource extends Departure {
   readonly session: SessionState;
   readonly reader: LogReader;
   readonly view: SignalView;

@@ -49,16 +49,19 @@ export async function receiptsOf(
   const named = environment.acknowledged.receipts(session, entry);
   const required = session.named.required.get(sequenceKey(entry.sequence))?.agentIds ?? [];
   const agentIds = new Set([...recipientsOf(session, entry), ...required, ...replies.keys()]);
-  const receipts = [...agentIds].sort().map((agentId) => {
+  const receipts: Receipt[] = [];
+  for (const agentId of [...agentIds].sort()) {
+    const turn = environment.expressions.turns.nextIfOver();
+    if (turn !== undefined) await turn;
     const { deliveredMs, acknowledgedMs } = named.of(agentId);
     const readMs = judge.deliveredMs(agentId, session.readings.of(agentId));
-    return {
+    receipts.push({
       agentId,
       deliveredMs: earliest([deliveredMs, readMs]),
       acknowledgedMs,
       reply: replies.get(agentId),
-    };
-  });
+    });
+  }
   return { entry, receipts, throughSequence };
 }
 

@@ -48,7 +48,7 @@ const maxSleepMs = 250;
 
 /**
  * Reads a stretch of history again, in order and with its gaps in time, and ends after its last signal. Throws
- * COORDINATION_NOT_FOUND, CURSOR_AHEAD, CURSOR_EXPIRED.
+ * COORDINATION_NOT_FOUND, CURSOR_AHEAD, CURSOR_EXPIRED, FILTER_BUDGET_EXCEEDED, SHUTTING_DOWN.
  */
 export async function* replaySignals(options: ReplayOptions): AsyncGenerator<ReplayBatch, void, undefined> {
   const { session, reader, request, view } = options;
@@ -63,21 +63,21 @@ export async function* replaySignals(options: ReplayOptions): AsyncGenerator<Rep
     const entries = await reader.forward(header, { fromSequence: position }, "expire");
     const inRange = entries.filter((entry) => entry.sequence <= until);
     for (const group of groupedByDueTime(inRange, request)) {
-      if (!(await pace.waitFor(group))) return;
+      if (!(await pace.waitFor(group)) || !(await pace.waitForTurn())) return;
       const seen = view.seeAll(group);
       const throughSequence = seen.cutAtSequence ?? group.at(-1)?.sequence ?? position;
       if (seen.entries.length > 0) yield { entries: seen.entries, afterSequence: position, throughSequence };
       // A long stretch without a match must not keep everybody else from running.
       else await setImmediate();
       position = throughSequence;
-      // What did not fit is read again.
+      // What did not fit, or is for another turn, is read again.
       if (seen.cutAtSequence !== undefined) break;
     }
     if (inRange.length === 0) return;
   }
 }
 
-/** Knows when a signal is due: as long after the first as it was accepted after it, divided by the speed. */
+/** Knows when a signal is due: as long after the first as it was accepted after it, divided by the speed; and there is a turn. */
 class Pace {
   readonly #options: ReplayOptions;
   #startedAtMs: number | undefined;
@@ -89,7 +89,7 @@ class Pace {
 
   /** Waits until a group is due; false when the reader has gone. Throws SHUTTING_DOWN. */
   async waitFor(group: readonly LogEntry[]): Promise<boolean> {
-    const { request, clock, abort, isDraining } = this.#options;
+    const { request, clock, abort } = this.#options;
     const [first] = group;
     if (request.speed === 0 || first === undefined) return !abort.aborted;
     if (this.#startedAtMs === undefined) {
@@ -98,13 +98,31 @@ class Pace {
     }
     const dueMs = this.#startedAtMs + (first.timestampMs - this.#firstMs) / request.speed;
     for (;;) {
-      if (isDraining())
-        throw new CoordinationError("SHUTTING_DOWN", "the server is shutting down", { retryDelayMs: 100 });
+      this.#checkGoesOn();
       if (abort.aborted) return false;
       const restMs = dueMs - clock.monotonicMs();
       if (restMs <= 0) return true;
       await sleep(Math.min(restMs, maxSleepMs), abort);
     }
+  }
+
+  /** Waits until there may be evaluations again; false when the reader has gone. Throws SHUTTING_DOWN. */
+  async waitForTurn(): Promise<boolean> {
+    const turn = this.#options.view.turns?.nextIfOver(this);
+    if (turn === undefined) return true;
+    await turn;
+    this.#checkGoesOn();
+    return !this.aborted;
+  }
+
+  /** Whether nothing more need be read. */
+  get aborted(): boolean {
+    return this.#options.abort.aborted || this.#options.isDraining();
+  }
+
+  #checkGoesOn(): void {
+    if (!this.#options.isDraining()) return;
+    throw new CoordinationError("SHUTTING_DOWN", "the server is shutting down", { retryDelayMs: 100 });
   }
 }
 

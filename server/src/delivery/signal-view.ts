@@ -1,3 +1,6 @@
+import { CoordinationError } from "../model/coordination-error.js";
+import type { EvaluationTurns } from "../model/expression/evaluation-turns.js";
+import { isBudgetExceeded } from "../model/is-budget-exceeded.js";
 import { maxResponseBytes } from "../model/limits.js";
 import type { LogEntry } from "../model/log-entry.js";
 import type { CompiledFilter } from "../model/signal-filter.js";
@@ -15,7 +18,7 @@ export interface SignalViewOptions {
 /** The part of a stretch of the log that goes out in one answer. */
 export interface SeenPart {
   readonly entries: readonly LogEntry[];
-  /** Where the answer is full: everything through this sequence was looked at. Undefined when all was. */
+  /** Where the answer ends early: everything through this sequence was looked at. Undefined when all was. */
   readonly cutAtSequence: bigint | undefined;
 }
 
@@ -24,6 +27,8 @@ export interface SeenPart {
  * server keeps back otherwise.
  */
 export class SignalView {
+  /** Counts what the evaluations that it takes cost; undefined where it takes none. */
+  readonly turns: EvaluationTurns | undefined;
   readonly #outgoing: CompiledTransform | undefined;
   readonly #filter: CompiledFilter;
   readonly #transform: CompiledTransform | undefined;
@@ -32,6 +37,7 @@ export class SignalView {
     this.#outgoing = outgoing;
     this.#filter = filter;
     this.#transform = transform;
+    this.turns = filter.turns ?? transform?.turns ?? outgoing?.turns;
   }
 
   /** An entry as the reader gets it; undefined when it does not match. Throws FILTER_BUDGET_EXCEEDED. */
@@ -41,17 +47,36 @@ export class SignalView {
     return this.#transform === undefined ? handedOut : this.#transform.apply(handedOut);
   }
 
-  /** What of a stretch the reader gets; cut at 1 MiB, because a transform can make signals larger than they are stored. */
+  /** As `see`, but answers FILTER_BUDGET_EXCEEDED. */
+  ask(entry: LogEntry): LogEntry | undefined | CoordinationError {
+    try {
+      return this.see(entry);
+    } catch (error) {
+      if (isBudgetExceeded(error)) return error;
+      throw error;
+    }
+  }
+
+  /**
+   * What of a stretch the reader gets; cut at 1 MiB, because a transform can make signals larger than they are stored, and where
+   * this turn's evaluations are over, but not before one signal was looked at. What stands before a signal that is too dear goes
+   * out first. Throws FILTER_BUDGET_EXCEEDED when nothing does.
+   */
   seeAll(stretch: readonly LogEntry[], isForReader: (entry: LogEntry) => boolean = () => true): SeenPart {
+    const { turns } = this;
     const entries: LogEntry[] = [];
     let bytes = 0;
+    const cutBefore = (index: number): SeenPart => ({ entries, cutAtSequence: stretch[index - 1]?.sequence });
     for (let index = 0; index < stretch.length; index++) {
+      if (turns?.isOver && index > 0) return cutBefore(index);
       const stored = stretch[index];
-      const entry = stored !== undefined && isForReader(stored) ? this.see(stored) : undefined;
+      const entry = stored !== undefined && isForReader(stored) ? this.ask(stored) : undefined;
       if (entry === undefined) continue;
-      if (bytes + entry.bytes.length > maxResponseBytes && entries.length > 0 && this.#canGrow) {
-        return { entries, cutAtSequence: stretch[index - 1]?.sequence };
+      if (entry instanceof CoordinationError) {
+        if (entries.length > 0) return cutBefore(index);
+        throw entry;
       }
+      if (bytes + entry.bytes.length > maxResponseBytes && entries.length > 0 && this.#canGrow) return cutBefore(index);
       entries.push(entry);
       bytes += entry.bytes.length;
     }

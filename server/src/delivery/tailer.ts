@@ -148,7 +148,9 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
     // A reader that starts at the head, or before there is anything, has nothing to catch up with.
     if (this.#position >= (header?.headSequence ?? 0n)) this.#liveSinceMs = this.#environment.clock.monotonicMs();
     this.#sayItStands(header);
-    this.#go();
+    if (this.view.turns === undefined) this.#go();
+    // It is to leave before anything is evaluated.
+    else setImmediate(() => this.#go());
   }
 
   resume(): void {
@@ -166,6 +168,11 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
     this.#handedOut = undefined;
     this.session.readers.leave(this);
     clearTimeout(this.#timer);
+  }
+
+  /** Whether nothing more need be read. */
+  get aborted(): boolean {
+    return this.#hasLeft || this.#environment.isDraining();
   }
 
   isForReader(entry: LogEntry): boolean {
@@ -252,6 +259,8 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
   }
 
   #scan({ generation }: CoordinationHeader): NextStep {
+    const turn = this.view.turns?.nextIfOver(this);
+    if (turn !== undefined) return this.#goOnAfter(turn, () => "on");
     const from = this.#positions;
     const part = orders[this.#order].readNext(this, from);
     if (!(part instanceof Promise)) return this.#take(part);

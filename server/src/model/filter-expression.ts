@@ -1,6 +1,7 @@
 import { CelScalar } from "@bufbuild/cel";
 import type { CoordinationSignal } from "@coordination-signals/proto/coordination/v1/signal";
 import { CoordinationError } from "./coordination-error.js";
+import type { EvaluationTurns } from "./expression/evaluation-turns.js";
 import { ExpressionError } from "./expression/expression-error.js";
 import { maxCachedExpressions } from "./limits.js";
 import { SignalExpressionCompiler } from "./signal-expression.js";
@@ -24,6 +25,16 @@ export class FilterExpressionCompiler {
   /** @param compiler what compiles expressions. Default: one of its own. */
   constructor(compiler = new SignalExpressionCompiler()) {
     this.#compiler = compiler;
+  }
+
+  /** Counts what the evaluations take. */
+  get turns(): EvaluationTurns {
+    return this.#compiler.turns;
+  }
+
+  /** Has all evaluations in a piece of work take no more steps together than one may. */
+  onOneBudget<T>(work: () => T): T {
+    return this.#compiler.onOneBudget(work);
   }
 
   /** Compiles an expression. Throws INVALID_FILTER with metadata `part` and `position`. */

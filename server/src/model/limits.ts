@@ -73,8 +73,12 @@ export const maxStreamBatches = 8;
 export const maxExpressionLength = 1_000;
 /** Nodes in a CEL filter expression's syntax tree. */
 export const maxExpressionNodes = 200;
-/** Work one evaluation of a filter expression may do: a step takes some 60 nanoseconds, 400 at worst. */
+/** Work one evaluation of an expression may do, and all those of one transform of one signal together: a step takes some 60 nanoseconds, 400 at worst. */
 export const maxExpressionSteps = 200_000;
+/** Work that the evaluations of one turn of the event loop may do before everybody else runs; the last one may go beyond. */
+export const maxTurnSteps = 200_000;
+/** Turns that evaluations for one page of history, or for one priority of a batch, may take: then it goes out as it is. */
+export const maxReadTurns = 10;
 /** Instructions that the patterns of one filter expression may compile to. */
 export const maxPatternInstructions = 1_000;
 /** States that the automata of one filter expression's patterns may keep, of 1 to 5 KB each. */

@@ -7,8 +7,9 @@ import { reflect } from "@bufbuild/protobuf/reflect";
 import { type CoordinationSignal, CoordinationSignalSchema } from "@coordination-signals/proto/coordination/v1/signal";
 import { CoordinationError } from "./coordination-error.js";
 import { EvaluationMeter } from "./expression/evaluation-meter.js";
+import { EvaluationTurns } from "./expression/evaluation-turns.js";
 import { checkExpression } from "./expression/expression-checker.js";
-import { parseExpression } from "./expression/expression-syntax.js";
+import { countNodes, parseExpression } from "./expression/expression-syntax.js";
 import { meterExpression } from "./expression/metered-expression.js";
 import { type EvaluationState, meteredFunctions } from "./expression/metered-functions.js";
 import { patternFunctions } from "./expression/pattern-functions.js";
@@ -38,6 +39,8 @@ export interface ExpressionPurpose {
 
 /** Compiles expressions. One serves all of a process: evaluations do not overlap. */
 export class SignalExpressionCompiler {
+  /** Counts what the evaluations of all its expressions take. */
+  readonly turns = new EvaluationTurns();
   readonly #state: EvaluationState;
   readonly #env;
   readonly #declarations;
@@ -55,17 +58,27 @@ export class SignalExpressionCompiler {
     });
   }
 
+  /** Has all evaluations in a piece of work take no more steps together than one may. */
+  onOneBudget<T>(work: () => T): T {
+    return this.#state.meter.share(work);
+  }
+
   /** Compiles an expression. Throws ExpressionError. */
   compile(text: string, purpose: ExpressionPurpose): SignalExpression {
     const checked = checkExpression(parseExpression(text), this.#declarations, purpose.resultType);
     const program = plan(this.#env, meterExpression(checked, this.#structFields));
+    const nodes = countNodes(checked.root);
     const state = this.#state;
+    const { turns } = this;
     return {
       evaluate(signal) {
         state.meter.start();
+        const { left } = state.meter;
         state.patterns = checked.patterns;
         const result = withoutStackTraces(() => program({ signal: reflect(CoordinationSignalSchema, signal, false) }));
         state.structs.clear();
+        // What is done once for each node is bounded by their number; over many signals it adds up.
+        turns.spend(nodes + left - state.meter.left);
         if (state.meter.isExhausted) throw budgetExceeded(signal, purpose);
         return isCelError(result) ? undefined : result;
       },

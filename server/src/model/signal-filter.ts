@@ -7,6 +7,7 @@ import {
   type SignalFilter,
 } from "@coordination-signals/proto/coordination/v1/signal";
 import { CoordinationError } from "./coordination-error.js";
+import type { EvaluationTurns } from "./expression/evaluation-turns.js";
 import { FilterExpressionCompiler } from "./filter-expression.js";
 import { compileGlob, isGlob } from "./glob.js";
 import { signalTypeOfEvent, signalTypeSlots, signalTypes } from "./signal-type.js";
@@ -19,6 +20,8 @@ export interface CompiledFilter {
   readonly matchesAll: boolean;
   /** Signals accepted at this time, in milliseconds since 1970, or later cannot match; undefined when there is no end. */
   readonly beforeTimeMs: number | undefined;
+  /** Counts what the evaluations of its expression take, where it has one. */
+  readonly turns?: EvaluationTurns | undefined;
   /** Whether every set part matches. Throws FILTER_BUDGET_EXCEEDED when the expression is too dear for this signal. */
   matches(signal: CoordinationSignal): boolean;
 }
@@ -50,18 +53,21 @@ export function compileSignalFilter(
   filter: SignalFilter | undefined,
   expressions?: FilterExpressionCompiler,
 ): CompiledFilter {
-  const tests = filter === undefined ? [] : testsOf(filter, expressions);
+  if (filter === undefined) return matchesEverything;
+  const compiler = filter.expression === "" ? undefined : (expressions ?? new FilterExpressionCompiler());
+  const tests = testsOf(filter, compiler);
   const [first] = tests;
-  if (filter === undefined || first === undefined) return matchesEverything;
+  if (first === undefined) return matchesEverything;
   return {
     typeMask: typeMaskOf(filter),
     matchesAll: false,
     beforeTimeMs: filter.beforeTime === undefined ? undefined : ceilingMs(filter.beforeTime),
+    turns: compiler?.turns,
     matches: tests.length === 1 ? first : (signal) => tests.every((test) => test(signal)),
   };
 }
 
-function testsOf(filter: SignalFilter, expressions: FilterExpressionCompiler | undefined): readonly Test[] {
+function testsOf(filter: SignalFilter, compiler: FilterExpressionCompiler | undefined): readonly Test[] {
   const parts = [
     typeTest(filter),
     priorityTest(filter.minPriority),
@@ -69,7 +75,7 @@ function testsOf(filter: SignalFilter, expressions: FilterExpressionCompiler | u
     beforeTest(filter.beforeTime),
     senderTest(filter.senderAgentIds),
     metadataTest(filter.metadata),
-    expressionTest(filter.expression, expressions),
+    expressionTest(filter.expression, compiler),
   ];
   return parts.filter((test) => test !== undefined);
 }
@@ -122,9 +128,9 @@ function metadataTest(wanted: Readonly<Record<string, string>>): Test | undefine
   return ({ metadata }) => pairs.every(([key, value]) => metadata[key] === value);
 }
 
-function expressionTest(text: string, expressions: FilterExpressionCompiler | undefined): Test | undefined {
-  if (text === "") return undefined;
-  const expression = (expressions ?? new FilterExpressionCompiler()).compile(text);
+function expressionTest(text: string, compiler: FilterExpressionCompiler | undefined): Test | undefined {
+  if (compiler === undefined) return undefined;
+  const expression = compiler.compile(text);
   return (signal) => expression.matches(signal);
 }
 

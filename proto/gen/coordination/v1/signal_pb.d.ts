@@ -407,7 +407,8 @@ export declare type SignalTransform = Message<"coordination.v1.SignalTransform">
   readMask?: FieldMask | undefined;
 
   /**
-   * Fields that are to be different. At most 32.
+   * Fields that are to be different. At most 32. Their expressions together may take 200,000 steps for a signal; more are
+   * FILTER_BUDGET_EXCEEDED.
    *
    * @generated from field: repeated coordination.v1.FieldTransform fields = 2;
    */

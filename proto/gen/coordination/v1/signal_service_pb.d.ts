@@ -689,7 +689,8 @@ export declare type GetSignalHistoryResponse = Message<"coordination.v1.GetSigna
   signals: CoordinationSignal[];
 
   /**
-   * Reads the next page; empty after the last. A page can be short, even empty, and have a next one.
+   * Reads the next page; empty after the last. A page can be short, even empty, and have a next one: so much is looked at
+   * for one page, and less where the filter's expression is dear.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -1997,7 +1998,8 @@ export declare const SignalService: GenService<{
    * ACK_MODE_EXPLICIT it joins, or makes, a durable subscription whose consumers share the signals: each is delivered until one
    * of them acknowledges it.
    * Errors: INVALID_REQUEST, INVALID_FILTER, INVALID_CURSOR, CURSOR_EXPIRED, CURSOR_AHEAD, EPOCH_CHANGED, COORDINATION_NOT_FOUND
-   * (the coordination was deleted), TOO_MANY_SUBSCRIPTIONS, SUBSCRIBER_TOO_SLOW, FILTER_BUDGET_EXCEEDED, SHUTTING_DOWN;
+   * (the coordination was deleted), TOO_MANY_SUBSCRIPTIONS, SUBSCRIBER_TOO_SLOW, SHUTTING_DOWN, FILTER_BUDGET_EXCEEDED (for the signal
+   * in the metadata `sequence`: all that comes before it was delivered);
    * SUBSCRIPTION_CONFLICT (there is one of that name that differs; metadata `field`), SUBSCRIPTION_NOT_FOUND (it was deleted).
    *
    * @generated from rpc coordination.v1.SignalService.Subscribe
@@ -2009,7 +2011,8 @@ export declare const SignalService: GenService<{
   },
   /**
    * Reads stored signals in pages.
-   * Errors: INVALID_REQUEST, INVALID_FILTER, INVALID_PAGE_TOKEN, COORDINATION_NOT_FOUND, FILTER_BUDGET_EXCEEDED.
+   * Errors: INVALID_REQUEST, INVALID_FILTER, INVALID_PAGE_TOKEN, COORDINATION_NOT_FOUND, FILTER_BUDGET_EXCEEDED (for the signal in
+   * the metadata `sequence`: all that comes before it was on the pages before).
    *
    * @generated from rpc coordination.v1.SignalService.GetSignalHistory
    */
@@ -2020,8 +2023,8 @@ export declare const SignalService: GenService<{
   },
   /**
    * Streams a stretch of history again, with its gaps in time or faster, and ends after its last signal.
-   * Errors: INVALID_REQUEST, INVALID_FILTER, COORDINATION_NOT_FOUND, CURSOR_AHEAD, CURSOR_EXPIRED, FILTER_BUDGET_EXCEEDED,
-   * SHUTTING_DOWN.
+   * Errors: INVALID_REQUEST, INVALID_FILTER, COORDINATION_NOT_FOUND, CURSOR_AHEAD, CURSOR_EXPIRED, SHUTTING_DOWN,
+   * FILTER_BUDGET_EXCEEDED (for the signal in the metadata `sequence`: all that comes before it was replayed).
    *
    * @generated from rpc coordination.v1.SignalService.ReplaySignals
    */

@@ -66,7 +66,11 @@ export async function readTimeline(
     horizonMs: (lastSignalMs) => (isWhole ? (header.closeTimeMs ?? world.nowMs) : (lastSignalMs ?? world.nowMs)),
   });
   for await (const part of partsOf(reader, header, range)) {
-    for (const entry of part) builder.add(outgoing?.apply(entry) ?? entry);
+    for (const entry of part) {
+      const turn = outgoing?.turns?.nextIfOver();
+      if (turn !== undefined) await turn;
+      builder.add(outgoing?.apply(entry) ?? entry);
+    }
   }
   const timeline = builder.build();
   return {

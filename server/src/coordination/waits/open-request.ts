@@ -7,7 +7,7 @@ import type { SessionState } from "../../state/session-state.js";
 import { WakeLatch } from "../../state/wake-latch.js";
 import type { CoordinationHeader } from "../../store/signal-store.js";
 import type { StoredSignal } from "../stored-signal.js";
-import { LogScan } from "./log-scan.js";
+import { type AfterLook, LogScan } from "./log-scan.js";
 import type { WaitEnvironment } from "./wait-environment.js";
 import { waitDeleted, waitInterrupted } from "./wait-errors.js";
 
@@ -91,11 +91,11 @@ export class OpenRequest {
     }
   }
 
-  #look(entry: LogEntry): boolean {
+  #look(entry: LogEntry): AfterLook {
     const { signalId, entry: request } = this.#options.request;
-    if (!isReply(entry.facts, { signalId, senderAgentId: request.facts.senderAgentId })) return false;
+    if (!isReply(entry.facts, { signalId, senderAgentId: request.facts.senderAgentId })) return "next";
     this.#reply = entry;
-    return true;
+    return "enough";
   }
 
   #checkedHeader(): CoordinationHeader {

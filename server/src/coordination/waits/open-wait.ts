@@ -110,9 +110,10 @@ export class OpenWait implements PumpedReader {
     return this.#isBeingOpened;
   }
 
-  /** Whether it has been left; what is on its way for it need not go on. */
+  /** Whether what is on its way for it need not go on: it was left, the server stops, or its time is over while it waits for a turn. */
   get aborted(): boolean {
-    return this.#hasLeft;
+    const isLate = this.#isTimeOver && this.#matches?.isTurnOver === true;
+    return this.#hasLeft || this.#environment.isDraining() || isLate;
   }
 
   /** Ends it because it is the youngest of a loop that has formed. */
@@ -242,13 +243,13 @@ export class OpenWait implements PumpedReader {
   async #admit(): Promise<void> {
     const gatherer = new EvidenceGatherer(this.#environment, this.#session);
     if (this.#matches !== undefined) gatherer.know(this.wait, this.#matches);
-    for (let attempt = 1; attempt <= maxAdmissions && !this.#hasLeft; attempt++) {
+    for (let attempt = 1; attempt <= maxAdmissions && !this.aborted; attempt++) {
       const admission = await this.#execute((draft) => admitWait(draft, this.current, gatherer.evidence));
       if (admission.is === "open") this.#isAdmitted = true;
       if (admission.is !== "doubtful") return;
       await gatherer.gather(admission.unsure, this);
     }
-    if (this.#hasLeft) return;
+    if (this.aborted) return;
     await this.#execute((draft) => openWait(draft, this.current));
     this.#isAdmitted = true;
   }

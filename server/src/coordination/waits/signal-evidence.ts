@@ -1,8 +1,9 @@
+import type { Departure } from "../../model/departure.js";
 import type { SessionState } from "../../state/session-state.js";
 import type { WaitRecord } from "../../state/wait-record.js";
 import { SignalMatches } from "./signal-matches.js";
 import type { SignalEvidence } from "./wait-admission.js";
-import type { Departure, WaitEnvironment } from "./wait-environment.js";
+import type { WaitEnvironment } from "./wait-environment.js";
 
 /** Before a loop is told, finds out whether signals have come that waits of it ask for and that nobody has looked at yet. */
 export class EvidenceGatherer {

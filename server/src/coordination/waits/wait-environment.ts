@@ -22,6 +22,3 @@ export interface WaitEnvironment {
   /** Told when something failed that is tried again by itself. */
   readonly onBackgroundError: (error: unknown) => void;
 }
-
-/** Whether somebody has gone for whom something is done; an `AbortSignal` is one. */
-export type Departure = Pick<AbortSignal, "aborted">;

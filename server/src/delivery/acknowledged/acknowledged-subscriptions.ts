@@ -216,6 +216,8 @@ export class AcknowledgedSubscriptions {
     for (const record of records) {
       if (letters.length === limit) return { letters, nextBeforeNumber: last?.number };
       const stored = await readHeldSignal(this.#environment, session, record.subscription, record.sequence);
+      const turn = this.#environment.outgoing?.turns?.nextIfOver();
+      if (turn !== undefined) await turn;
       // Redriven or deleted while the page was read.
       const entry = stored && (this.#environment.outgoing?.apply(stored) ?? stored);
       bytes += entry?.bytes.length ?? 0;

@@ -160,6 +160,9 @@ export class ConsumerStream {
     let part: SeenSignal[] = [];
     let bytes = 0;
     for (const claimed of signals) {
+      const turn = view.turns?.nextIfOver(abort);
+      if (turn !== undefined) await turn;
+      if (abort.aborted) return;
       const entry = withinBudget(() => view.see(claimed.entry) ?? claimed.entry);
       const isRefused = entry instanceof CoordinationError;
       // A refusal takes a commit: nothing that can be handed out waits for it.

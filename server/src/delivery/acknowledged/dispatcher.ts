@@ -66,7 +66,13 @@ export class Dispatcher {
     this.#options = options;
     this.subscription = options.subscription;
     this.#parked = { interest: options.matcher.interest, wake: this.#latch.set };
-    this.#picker = options.subscription.order === "priority" ? priorityPicker(options) : sequencePicker(options);
+    const source = { ...options, departure: this };
+    this.#picker = options.subscription.order === "priority" ? priorityPicker(source) : sequencePicker(source);
+  }
+
+  /** Whether there is nobody to hand anything out to, or the server stops. */
+  get aborted(): boolean {
+    return this.#consumers.size === 0 || this.#options.environment.isDraining();
   }
 
   get consumerCount(): number {
@@ -134,7 +140,7 @@ export class Dispatcher {
     this.#options.session.readers.park(this.#parked);
     try {
       const standing = this.#standing();
-      if (standing !== undefined && (await this.#turn(standing))) return;
+      if (standing !== undefined && !this.aborted && (await this.#turn(standing))) return;
       this.#tellConsumers();
       await this.#sleep(standing);
     } catch (error) {

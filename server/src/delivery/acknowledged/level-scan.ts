@@ -102,9 +102,14 @@ export class LevelScan {
   }
 
   async #findNew(level: number, state: Level): Promise<LevelSignal | undefined> {
+    const { matcher, departure } = this.#source;
     for (;;) {
+      const turn = matcher.turns?.nextIfOver(departure);
+      if (turn !== undefined) await turn;
+      if (departure.aborted) return undefined;
       const found = this.#walk(level, state);
       if (found !== undefined) return found;
+      if (state.stretchAt < state.stretch.length) continue;
       if (state.position >= this.#headSequence || state.looked >= maxLevelScanSignals) return undefined;
       // A long stretch must not keep everybody else from running.
       if (state.looked > 0) await setImmediate();
@@ -125,9 +130,12 @@ export class LevelScan {
     return part.entries.length > 0 || this.#level(level).position > from;
   }
 
-  /** Goes on in what was read, to the level's next pending signal. */
+  /** Goes on in what was read, to the level's next pending signal, but for one signal only while this turn's evaluations last. */
   #walk(level: number, state: Level): LevelSignal | undefined {
+    const { turns } = this.#source.matcher;
+    const first = state.stretchAt;
     for (; state.stretchAt < state.stretch.length; state.stretchAt++) {
+      if (turns?.isOver && state.stretchAt > first) return undefined;
       const entry = state.stretch[state.stretchAt];
       // Another level's scan may have taken this one along.
       if (entry === undefined || entry.sequence <= state.position) continue;

@@ -11,6 +11,7 @@ import type {
   SignalPicker,
   UnansweredSignal,
 } from "./signal-picker.js";
+import type { SubscriptionMatcher } from "./subscription-matcher.js";
 
 /*
  * CONTROL, HIGH, NORMAL, LOW, each level in the order of its sequences, those that were delivered before first: they are the
@@ -27,6 +28,7 @@ const levels = [...priorityLevels.keys()];
 /** One pick in the making. */
 class PriorityPick {
   readonly #scan: LevelScan;
+  readonly #matcher: SubscriptionMatcher;
   readonly #turns: LevelTurns;
   readonly #signals: PendingSignal[] = [];
   readonly #unanswered: UnansweredSignal[] = [];
@@ -38,6 +40,7 @@ class PriorityPick {
   #isHeldUp = false;
 
   constructor(source: PickSource, from: ScanPlace, { due, room, capacity }: PickRequest) {
+    this.#matcher = source.matcher;
     this.#scan = new LevelScan(source, from.positions, { due, count: capacity });
     this.#turns = new LevelTurns(from.turns);
     this.#ordinary = room.ordinary;
@@ -46,7 +49,7 @@ class PriorityPick {
   }
 
   async run(): Promise<Picked> {
-    while (this.#signals.length < maxBatchSignals && this.#bytes < maxResponseBytes && this.#unanswered.length === 0) {
+    while (!this.#isFull && this.#unanswered.length === 0) {
       const level = await this.#nextLevel();
       if (level === undefined) break;
       this.#take(level);
@@ -58,6 +61,12 @@ class PriorityPick {
       place: { positions: this.#scan.positions, turns: this.#turns.all },
       isHeldUp: this.#isHeldUp,
     };
+  }
+
+  /** Whether what was picked is to go out: no more fits, or more is for another turn. */
+  get #isFull(): boolean {
+    if (this.#signals.length >= maxBatchSignals || this.#bytes >= maxResponseBytes) return true;
+    return this.#signals.length > 0 && this.#matcher.turns?.isOver === true;
   }
 
   /** The level whose next signal comes next; undefined where none can, or where it is not known what is more urgent. */

@@ -11,11 +11,13 @@ const leastReadAhead = 16;
 
 /** Picks those that were delivered before, then the log in its order, as far as there is room. */
 export function sequencePicker(source: PickSource): SignalPicker {
-  const { environment, session, matcher } = source;
+  const { environment, session, matcher, departure } = source;
   let readAhead = leastReadAhead;
   return {
     async pick({ positions: [position = 0n] }, { due, room, capacity }) {
       const again = await readAllDue(source, due.slice(0, capacity));
+      const turn = matcher.turns?.nextIfOver(departure);
+      if (turn !== undefined) await turn;
       const maxEntries = Math.min(maxBatchSignals, capacity + readAhead);
       const part = await readLogAfter(environment.reader, session, position, { maxEntries });
       const ordinary = Math.min(room.ordinary, capacity - again.length);
@@ -28,7 +30,7 @@ export function sequencePicker(source: PickSource): SignalPicker {
   };
 }
 
-/** What of a stretch of the log comes next, until there is no room or the filter cannot say. */
+/** What of a stretch of the log comes next, until there is no room, the filter cannot say or this turn's evaluations are over. */
 function pickNext(
   log: readonly LogEntry[],
   {
@@ -40,6 +42,7 @@ function pickNext(
   const signals: PendingSignal[] = [];
   let through = position;
   for (const entry of log) {
+    if (matcher.turns?.isOver && through > position) break;
     const answer = matcher.ask(entry);
     if (answer === true) {
       if (signals.length >= room) return { signals, unanswered: [], place: { positions: [through] }, isHeldUp: true };

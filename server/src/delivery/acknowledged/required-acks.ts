@@ -1,5 +1,5 @@
 import type { StoredSignal } from "../../coordination/stored-signal.js";
-import { CoordinationError } from "../../model/coordination-error.js";
+import { isBudgetExceeded } from "../../model/is-budget-exceeded.js";
 import { maxAskedFilters, maxRequiredAckSignals, maxRequiredAcks } from "../../model/limits.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import type { Draft } from "../../state/draft.js";
@@ -24,7 +24,7 @@ export function requireAcks(
   { entry, isDeduplicated }: StoredSignal,
   { agentIds, matchers }: { readonly agentIds: readonly string[]; readonly matchers: SubscriptionMatchers },
 ): void {
-  if (!isDeduplicated) checkAcknowledgers(draft, entry, { agentIds, matchers });
+  if (!isDeduplicated) matchers.onOneBudget(() => checkAcknowledgers(draft, entry, { agentIds, matchers }));
   const limits = { maxSignals: maxRequiredAckSignals, maxAgents: maxRequiredAcks };
   draft.subscriptions.requireAcks(entry.sequence, agentIds, limits);
 }
@@ -35,7 +35,7 @@ export function couldGet(subscription: SubscriptionRecord, entry: LogEntry, matc
   try {
     return matchers.of(subscription).matches(entry);
   } catch (error) {
-    if (error instanceof CoordinationError && error.reason === "FILTER_BUDGET_EXCEEDED") return true;
+    if (isBudgetExceeded(error)) return true;
     throw error;
   }
 }
@@ -49,7 +49,7 @@ function checkAcknowledgers(
   let asked = 0;
   for (const subscription of draft.subscriptions.all()) {
     if (!missing.has(subscription.agentId)) continue;
-    // Everybody waits for the lock meanwhile: past so many dear filters an agent is taken for able.
+    // Everybody waits for the lock meanwhile: past so many filters, or one budget of steps, an agent is taken for able.
     if (!matchers.of(subscription).filter.matchesAll) asked += 1;
     if (asked > maxAskedFilters || couldGet(subscription, entry, matchers)) missing.delete(subscription.agentId);
   }

@@ -7,7 +7,7 @@ import type { NamedSubscriptions } from "../../state/named-subscriptions.js";
 import { isScanned, placeAt, placeOfScan, type ScanPlace } from "../../state/scan-place.js";
 import type { SubscriptionRecord } from "../../state/subscription-record.js";
 import { levelIn } from "./signal-picker.js";
-import type { SubscriptionMatchers } from "./subscription-matcher.js";
+import type { SubscriptionMatcher, SubscriptionMatchers } from "./subscription-matcher.js";
 
 /*
  * Trimming waits for nobody. A signal that leaves the store before a named subscription has settled it becomes a dead letter in
@@ -43,7 +43,7 @@ export class RetiringSignals {
       const scan = named.scans.get(record.name);
       const place = scan === undefined ? placeAt(record, 0n) : placeOfScan(scan);
       if (hasPassed(place, through)) continue;
-      matching.set(record.secret, matchingAfter(place, leaving, { record, matchers }));
+      matching.set(record.secret, await matchingAfter(place, leaving, matchers.of(record)));
       // Many filters must not keep everybody else from running.
       await setImmediate();
     }
@@ -121,19 +121,18 @@ function putLetter(
   );
 }
 
-function matchingAfter(
+async function matchingAfter(
   place: ScanPlace,
   leaving: readonly LogEntry[],
-  { record, matchers }: { readonly record: SubscriptionRecord; readonly matchers: SubscriptionMatchers },
-): readonly LogEntry[] {
-  const matcher = matchers.of(record);
-  return leaving.filter((entry) => {
-    if (isScanned(place, entry)) return false;
-    try {
-      return matcher.matches(entry);
-    } catch {
-      // A filter that is too dear to say so says nothing against it: what is kept can still be looked at.
-      return true;
-    }
-  });
+  matcher: SubscriptionMatcher,
+): Promise<readonly LogEntry[]> {
+  const matching: LogEntry[] = [];
+  for (const entry of leaving) {
+    if (isScanned(place, entry)) continue;
+    const turn = matcher.turns?.nextIfOver();
+    if (turn !== undefined) await turn;
+    // A filter that is too dear to say so says nothing against it: what is kept can still be looked at.
+    if (matcher.ask(entry) !== false) matching.push(entry);
+  }
+  return matching;
 }

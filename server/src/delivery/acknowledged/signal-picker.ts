@@ -1,4 +1,5 @@
 import type { CoordinationError } from "../../model/coordination-error.js";
+import type { Departure } from "../../model/departure.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import { controlLevel, levelOf } from "../../model/priority-level.js";
 import type { ScanPlace } from "../../state/scan-place.js";
@@ -55,6 +56,8 @@ export interface PickSource {
   readonly session: SessionState;
   readonly subscription: SubscriptionRecord;
   readonly matcher: SubscriptionMatcher;
+  /** Tells when nothing more need be picked. */
+  readonly departure: Departure;
 }
 
 /** The level that a signal's delivery has; undefined in the order of the log, which knows none. */

@@ -1,6 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { SignalFilterSchema } from "@coordination-signals/proto/coordination/v1/signal";
 import type { CoordinationError } from "../../model/coordination-error.js";
+import type { EvaluationTurns } from "../../model/expression/evaluation-turns.js";
 import type { FilterExpressionCompiler } from "../../model/filter-expression.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import { type CompiledFilter, compileSignalFilter } from "../../model/signal-filter.js";
@@ -36,6 +37,11 @@ export class SubscriptionMatcher {
   ask(entry: LogEntry): boolean | CoordinationError {
     return withinBudget(() => this.matches(entry));
   }
+
+  /** Counts what the evaluations that it takes cost; undefined where it takes none. */
+  get turns(): EvaluationTurns | undefined {
+    return this.filter.matchesAll ? undefined : this.#view.turns;
+  }
 }
 
 /** The matchers of named subscriptions, each compiled once. */
@@ -47,6 +53,11 @@ export class SubscriptionMatchers {
   constructor(expressions: FilterExpressionCompiler, outgoing: CompiledTransform | undefined) {
     this.#expressions = expressions;
     this.#outgoing = outgoing;
+  }
+
+  /** Has all that is matched in a piece of work take no more steps together than one evaluation may. */
+  onOneBudget<T>(work: () => T): T {
+    return this.#expressions.onOneBudget(work);
   }
 
   /** Records never change: the same one has the same matcher. */

@@ -1,11 +1,12 @@
-import { CoordinationError } from "../../model/coordination-error.js";
+import type { CoordinationError } from "../../model/coordination-error.js";
+import { isBudgetExceeded } from "../../model/is-budget-exceeded.js";
 
 /** What `ask` answers; FILTER_BUDGET_EXCEEDED is an answer, too. */
 export function withinBudget<T>(ask: () => T): T | CoordinationError {
   try {
     return ask();
   } catch (error) {
-    if (error instanceof CoordinationError && error.reason === "FILTER_BUDGET_EXCEEDED") return error;
+    if (isBudgetExceeded(error)) return error;
     throw error;
   }
 }

@@ -6,10 +6,29 @@ import { maxExpressionSteps } from "../limits.js";
  */
 export class EvaluationMeter {
   #left = 0;
+  #isShared = false;
 
-  /** Begins an evaluation. */
+  /** Begins an evaluation; one of those that share a budget goes on with what the others have left. */
   start(): void {
+    if (!this.#isShared) this.#left = maxExpressionSteps;
+  }
+
+  /** Has all evaluations in a piece of work share the budget of one; a piece of such work has its own. */
+  share<T>(work: () => T): T {
+    const [left, isShared] = [this.#left, this.#isShared];
     this.#left = maxExpressionSteps;
+    this.#isShared = true;
+    try {
+      return work();
+    } finally {
+      this.#left = left;
+      this.#isShared = isShared;
+    }
+  }
+
+  /** What is left of the budget. */
+  get left(): number {
+    return this.#left;
   }
 
   /** Whether more was charged than one evaluation may take. */

@@ -26,6 +26,7 @@ export function outgoingTransform(
     }
   };
   return {
+    turns: transforms.find(({ turns }) => turns !== undefined)?.turns,
     apply(entry) {
       const known = made.get(entry);
       if (known !== undefined) return known;

@@ -9,6 +9,7 @@ import {
   type SignalTransform,
 } from "@coordination-signals/proto/coordination/v1/signal";
 import { CoordinationError } from "../coordination-error.js";
+import type { EvaluationTurns } from "../expression/evaluation-turns.js";
 import { ExpressionError } from "../expression/expression-error.js";
 import { describeType, isStructField, typeOfField } from "../expression/expression-type.js";
 import { defaultRedaction, maxReadMaskPaths, maxSignalBytes } from "../limits.js";
@@ -22,9 +23,11 @@ import { type EventCase, eventMessage, identityFields, placesOf, type SignalPlac
 
 /** A transform that is ready to run. */
 export interface CompiledTransform {
+  /** Counts what the evaluations of its expressions take, where it has any. */
+  readonly turns?: EvaluationTurns | undefined;
   /**
-   * The entry as it is to be handed out: the same one when nothing changes. Throws FILTER_BUDGET_EXCEEDED when an expression
-   * is too dear for this signal or makes it larger than a signal can be.
+   * The entry as it is to be handed out: the same one when nothing changes. Throws FILTER_BUDGET_EXCEEDED when its expressions
+   * together are too dear for this signal or make it larger than a signal can be.
    */
   apply(entry: LogEntry): LogEntry;
   /** Whether it may hand out something else in a field of an event, by its local name, than what was sent. */
@@ -51,10 +54,13 @@ export function compileSignalTransform(
     ...(transform.readMask === undefined ? [] : [maskPart(transform.readMask.paths)]),
     ...transform.fields.map((field, index) => fieldPart(field, `fields[${index}]`, expressions)),
   ];
+  const hasExpressions = transform.fields.some(({ action }) => action.case === "set");
+  const change = (before: CoordinationSignal) => parts.reduce((signal, { step }) => step(signal), before);
   return {
+    turns: hasExpressions ? expressions.turns : undefined,
     apply(entry) {
       const before = entry.signal;
-      const after = parts.reduce((signal, { step }) => step(signal), before);
+      const after = hasExpressions ? expressions.onOneBudget(() => change(before)) : change(before);
       if (after === before) return entry;
       const changed = entryWith(entry, after);
       checkSize(changed);
