@@ -77,7 +77,7 @@ export class AckWait {
     for (;;) {
       abort.throwIfAborted();
       const header = this.#checkedHeader();
-      const missing = this.#missing();
+      const missing = environment.matchers.onOneBudget(() => this.#missing());
       if (missing.length === 0) return;
       if (environment.isDraining()) throw interruptedUnacknowledged(stored);
       if (header.closeTimeMs !== undefined) throw closedUnacknowledged(stored, header);
