@@ -192,18 +192,37 @@ test("nothing more is evaluated for a subscriber who has left, and a server that
   for (const taken of [ofFirst, steps.total - ofFirst]) expect(taken).toBeLessThan(leastOfAll);
 });
 
+/** Makes named subscriptions of one agent, none of which gets anything. */
+async function createMany({ signals }: TestClient): Promise<void> {
+  for (let index = 0; index < signalCount; index++) {
+    const subscription = `work-${index}`;
+    const parts = { agentId: "worker", filter: never, start: earliest, ackPolicy: policyOf() };
+    await signals.createSubscription({ coordinationId, subscription, ...parts });
+  }
+}
+
+test("dear filters of many subscriptions, asked what became of one signal, let everybody else run in between", async () => {
+  await using server = await startTestServer();
+  using client = grpc.connect(server.url);
+  await client.agents.registerAgent({ coordinationId, agentId: "worker" });
+  await createMany(client);
+  await send(client, [dearItems]);
+  using steps = watchEvaluationSteps();
+  const reader = { case: "agentId" as const, value: "worker" };
+  const { subscriptions } = await client.signals.explainDelivery({ coordinationId, sequence: 1n, reader });
+  expect(subscriptions).toHaveLength(signalCount);
+  const ofExplanation = steps.total;
+  const signal = { case: "sequence" as const, value: 1n };
+  await client.signals.getSignalReceipts({ coordinationId, signal });
+  const ofReceipts = steps.total - ofExplanation;
+  for (const taken of [ofExplanation, ofReceipts]) expect(taken).toBeGreaterThan(2 * mostInARow);
+  expect(steps.mostInARow).toBeLessThan(mostInARow);
+});
+
 test("the filters that a send with required_acks asks share one budget", async () => {
   await using server = await startTestServer();
   using client = grpc.connect(server.url);
-  for (let index = 0; index < 20; index++) {
-    await client.signals.createSubscription({
-      coordinationId,
-      subscription: `work-${index}`,
-      agentId: "worker",
-      filter: never,
-      ackPolicy: policyOf(),
-    });
-  }
+  await createMany(client);
   using steps = watchEvaluationSteps();
   const payload = { items: Array.from({ length: dearItems }, (_, index) => index) };
   const sent = client.signals.sendSignal({

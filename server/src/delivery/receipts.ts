@@ -53,7 +53,7 @@ export async function receiptsOf(
   for (const agentId of [...agentIds].sort()) {
     const turn = environment.expressions.turns.nextIfOver();
     if (turn !== undefined) await turn;
-    const { deliveredMs, acknowledgedMs } = named.of(agentId);
+    const { deliveredMs, acknowledgedMs } = await named.of(agentId);
     const readMs = judge.deliveredMs(agentId, session.readings.of(agentId));
     receipts.push({
       agentId,

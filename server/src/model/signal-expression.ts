@@ -9,7 +9,7 @@ import { CoordinationError } from "./coordination-error.js";
 import { EvaluationMeter } from "./expression/evaluation-meter.js";
 import { EvaluationTurns } from "./expression/evaluation-turns.js";
 import { checkExpression } from "./expression/expression-checker.js";
-import { countNodes, parseExpression } from "./expression/expression-syntax.js";
+import { nodesOf, parseExpression } from "./expression/expression-syntax.js";
 import { meterExpression } from "./expression/metered-expression.js";
 import { type EvaluationState, meteredFunctions } from "./expression/metered-functions.js";
 import { patternFunctions } from "./expression/pattern-functions.js";
@@ -67,7 +67,7 @@ export class SignalExpressionCompiler {
   compile(text: string, purpose: ExpressionPurpose): SignalExpression {
     const checked = checkExpression(parseExpression(text), this.#declarations, purpose.resultType);
     const program = plan(this.#env, meterExpression(checked, this.#structFields));
-    const nodes = countNodes(checked.root);
+    const nodes = nodesOf(checked.root).length;
     const state = this.#state;
     const { turns } = this;
     return {

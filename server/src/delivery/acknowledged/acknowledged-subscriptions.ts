@@ -158,7 +158,14 @@ export class AcknowledgedSubscriptions {
     await this.#settleOverdue(session);
     const own = [...session.named.definitions.values()].filter((record) => record.agentId === agentId);
     own.sort((a, b) => (a.name < b.name ? -1 : 1));
-    return own.flatMap((subscription) => this.#verdict(session, subscription, signal) ?? []);
+    const verdicts: NamedVerdict[] = [];
+    for (const subscription of own) {
+      const turn = this.#environment.expressions.turns.nextIfOver();
+      if (turn !== undefined) await turn;
+      const verdict = this.#verdict(session, subscription, signal);
+      if (verdict !== undefined) verdicts.push(verdict);
+    }
+    return verdicts;
   }
 
   /** Removes a subscription with what it holds. Rejects with COORDINATION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND. */

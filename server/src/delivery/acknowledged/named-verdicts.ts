@@ -98,12 +98,14 @@ export class NamedReceipts {
     }
   }
 
-  of(agentId: string): NamedReceipt {
+  async of(agentId: string): Promise<NamedReceipt> {
     const required = requiredTime(this.#named, agentId, this.#entry.sequence);
-    const receipts: readonly NamedReceipt[] = [
-      ...(required === undefined ? [] : [required]),
-      ...(this.#byAgent.get(agentId) ?? []).map((subscription) => receiptOf(this.#standingAt(subscription))),
-    ];
+    const receipts: NamedReceipt[] = required === undefined ? [] : [required];
+    for (const subscription of this.#byAgent.get(agentId) ?? []) {
+      const turn = this.#options.matchers.of(subscription).turns?.nextIfOver();
+      if (turn !== undefined) await turn;
+      receipts.push(receiptOf(this.#standingAt(subscription)));
+    }
     return {
       deliveredMs: earliest(receipts.map(({ deliveredMs }) => deliveredMs)),
       acknowledgedMs: earliest(receipts.map(({ acknowledgedMs }) => acknowledgedMs)),
