@@ -141,15 +141,20 @@ describe("defects of the origin that must not come back", () => {
         lookups: counts.lookups - before.lookups,
       };
     };
+    // What is written in the background, at most every few seconds, can fall into one time; what each send costs is in all of them.
+    const leastCostOfTen = async () => {
+      const costs = [await costOfTen(), await costOfTen(), await costOfTen()];
+      return costs.reduce((least, cost) => (cost.committedRecords < least.committedRecords ? cost : least));
+    };
     await client.signals.sendSignal(note(coordinationId));
-    const early = await costOfTen();
+    const early = await leastCostOfTen();
     for (let batch = 0; batch < 20; batch += 1) {
       await client.signals.batchSendSignals({ requests: notes(coordinationId, 1_000) });
     }
     const bytesBefore = store.counts.committedBytes;
-    expect(await costOfTen()).toEqual(early);
+    expect(await leastCostOfTen()).toEqual(early);
     expect(early).toMatchObject({ committedEntries: 10, readEntries: 0, loads: 0, lookups: 10 });
-    expect(store.counts.committedBytes - bytesBefore).toBeLessThan(10 * 1_000);
+    expect(store.counts.committedBytes - bytesBefore).toBeLessThan(30 * 1_000);
   });
 
   test("a filter with a key that nobody knows matches everything", async () => {
