@@ -120,7 +120,7 @@ const resolved = (dependencyId: string) =>
     await using servers = await openReplicas(url, 2);
     const [a, b] = [servers.at(0), servers.at(1)];
     const agentIds = ["waiter", "reader", "other reader"];
-    const leaseMs = 2_000;
+    const leaseMs = 4_000;
     for (const agentId of agentIds) await register(a, agentId, leaseMs);
     const wait = await openOn(a, [b], { agentId: "waiter", conditions: [completed("nobody")] });
     for (const agentId of agentIds.slice(1)) await a.subscribe({ agentId }).until("subscribed");
