@@ -6,7 +6,7 @@ import { deferred } from "../support/deferred.js";
 import { eventually } from "../support/eventually.js";
 import { ObservedStore } from "../support/observed-store.js";
 import { refusalFrom } from "../support/refusal.js";
-import { grpc } from "../support/test-client.js";
+import { grpc, type TestClient } from "../support/test-client.js";
 import { startTestServer } from "../support/test-server.js";
 import {
   coordinationId,
@@ -45,19 +45,25 @@ function holdRead({ hooks }: ObservedStore) {
   return { begun: begun.promise, release: release.resolve };
 }
 
+/** Begins to make a subscription that starts at a time in a history that was trimmed, and holds it where it looks for the time. */
+async function beginMaking(client: TestClient, store: ObservedStore) {
+  await sendMessages(client, messages);
+  await untilTrimmed(store, 256n);
+  const { begun, release } = holdRead(store);
+  const making = client.signals.createSubscription({ ...named, start });
+  await begun;
+  return { making, release };
+}
+
 describe("a named subscription that starts at a time", () => {
   test("gets what is left of the log, and what comes, when its start is trimmed while it is looked for", async () => {
     const store = newStore();
     await using server = await startTestServer(flags, store);
     using client = grpc.connect(server.url);
-    await sendMessages(client, messages);
-    await untilTrimmed(store, 256n);
-    const held = holdRead(store);
-    const making = client.signals.createSubscription({ ...named, start });
-    await held.begun;
+    const { making, release } = await beginMaking(client, store);
     await sendMessages(client, messages);
     await untilTrimmed(store, 512n);
-    held.release();
+    release();
     expect((await making).subscription).toMatchObject({ scannedSequence: 580n });
     using consumer = openConsumer(client, {}, { start });
     await untilDelivered(consumer, kept);
@@ -72,14 +78,10 @@ describe("a named subscription that starts at a time", () => {
     const store = newStore();
     await using server = await startTestServer(flags, store);
     using client = grpc.connect(server.url);
-    await sendMessages(client, messages);
-    await untilTrimmed(store, 256n);
-    const held = holdRead(store);
-    const making = client.signals.createSubscription({ ...named, start });
-    await held.begun;
+    const { making, release } = await beginMaking(client, store);
     await client.coordinations.deleteCoordination({ coordinationId });
     await sendMessages(client, ["a", "b"]);
-    held.release();
+    release();
     await making;
     using consumer = openConsumer(client, {}, { start });
     await untilDelivered(consumer, 2);

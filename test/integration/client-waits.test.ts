@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import {
   CancelledError,
   type CoordinationClient,
@@ -16,7 +16,8 @@ import {
 } from "../../client-sdk/src/index.js";
 import { eventually } from "../support/eventually.js";
 import { newCoordinationId } from "../support/sample-signals.js";
-import { type SpawnedServer, spawnServer } from "../support/spawned-server.js";
+import { sdkForAll } from "../support/sdk-for-all.js";
+import { spawnServer } from "../support/spawned-server.js";
 
 const user: WaitConditionInit = { dependencyType: "model", dependencyId: "User" };
 const post: WaitConditionInit = { dependencyType: "model", dependencyId: "Post" };
@@ -27,15 +28,9 @@ async function untilWaiting(session: CoordinationSession, count: bigint): Promis
 }
 
 describe("the SDK's waits and requests", () => {
-  let server: SpawnedServer;
   let client: CoordinationClient;
-  beforeAll(async () => {
-    server = await spawnServer();
-    client = createCoordinationClient({ baseUrl: server.url });
-  });
-  afterAll(async () => {
-    await client.close();
-    await server.stop();
+  sdkForAll((started) => {
+    client = started;
   });
 
   const session = (coordinationId: string, agentId: string) => client.coordination(coordinationId, { agentId });

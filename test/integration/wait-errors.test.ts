@@ -1,14 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import {
   type CoordinationClient,
   type CoordinationSession,
-  createCoordinationClient,
   DeadlockError,
   DependencyFailedError,
 } from "../../client-sdk/src/index.js";
 import { eventually } from "../support/eventually.js";
 import { newCoordinationId } from "../support/sample-signals.js";
-import { type SpawnedServer, spawnServer } from "../support/spawned-server.js";
+import { sdkForAll } from "../support/sdk-for-all.js";
 
 /** A name of exactly so many characters. */
 function longName(index: number, length: number): string {
@@ -16,15 +15,9 @@ function longName(index: number, length: number): string {
 }
 
 describe("errors of waits that have much to tell", () => {
-  let server: SpawnedServer;
   let client: CoordinationClient;
-  beforeAll(async () => {
-    server = await spawnServer();
-    client = createCoordinationClient({ baseUrl: server.url });
-  });
-  afterAll(async () => {
-    await client.close();
-    await server.stop();
+  sdkForAll((started) => {
+    client = started;
   });
 
   const session = (coordinationId: string, agentId: string): CoordinationSession =>

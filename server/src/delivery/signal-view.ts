@@ -1,10 +1,10 @@
 import { CoordinationError } from "../model/coordination-error.js";
 import type { EvaluationTurns } from "../model/expression/evaluation-turns.js";
-import { isBudgetExceeded } from "../model/is-budget-exceeded.js";
 import { maxResponseBytes } from "../model/limits.js";
 import type { LogEntry } from "../model/log-entry.js";
 import type { CompiledFilter } from "../model/signal-filter.js";
 import type { CompiledTransform } from "../model/transform/signal-transform.js";
+import { withinBudget } from "../model/within-budget.js";
 
 /** What decides what a reader sees of the log. */
 export interface SignalViewOptions {
@@ -49,12 +49,7 @@ export class SignalView {
 
   /** As `see`, but answers FILTER_BUDGET_EXCEEDED. */
   ask(entry: LogEntry): LogEntry | undefined | CoordinationError {
-    try {
-      return this.see(entry);
-    } catch (error) {
-      if (isBudgetExceeded(error)) return error;
-      throw error;
-    }
+    return withinBudget(() => this.see(entry));
   }
 
   /**

@@ -2,6 +2,7 @@ import { CoordinationError } from "../../model/coordination-error.js";
 import { laterOf } from "../../model/cursor.js";
 import { maxResponseBytes } from "../../model/limits.js";
 import type { LogEntry } from "../../model/log-entry.js";
+import { withinBudget } from "../../model/within-budget.js";
 import type { OpenSubscription, SessionState } from "../../state/session-state.js";
 import { sequenceKey } from "../../state/subscription-record.js";
 import type { CoordinationHeader } from "../../store/signal-store.js";
@@ -14,7 +15,6 @@ import type { Consumer, Grant } from "./consumer.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { LeaseClock } from "./lease-clock.js";
 import type { SubscriptionMatcher } from "./subscription-matcher.js";
-import { withinBudget } from "./within-budget.js";
 
 /** What a consumer's stream works with. */
 export interface ConsumerStreamOptions {

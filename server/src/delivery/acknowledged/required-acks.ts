@@ -1,5 +1,4 @@
 import type { StoredSignal } from "../../coordination/stored-signal.js";
-import { isBudgetExceeded } from "../../model/is-budget-exceeded.js";
 import { maxAskedFilters, maxRequiredAckSignals, maxRequiredAcks } from "../../model/limits.js";
 import type { LogEntry } from "../../model/log-entry.js";
 import type { Draft } from "../../state/draft.js";
@@ -32,12 +31,7 @@ export function requireAcks(
 /** Whether a signal is a subscription's. A filter that is too dear to say so says nothing against it. */
 export function couldGet(subscription: SubscriptionRecord, entry: LogEntry, matchers: SubscriptionMatchers): boolean {
   if (entry.sequence <= startSequenceOf(subscription)) return false;
-  try {
-    return matchers.of(subscription).matches(entry);
-  } catch (error) {
-    if (isBudgetExceeded(error)) return true;
-    throw error;
-  }
+  return matchers.of(subscription).ask(entry) !== false;
 }
 
 function checkAcknowledgers(

@@ -6,10 +6,10 @@ import type { FilterExpressionCompiler } from "../../model/filter-expression.js"
 import type { LogEntry } from "../../model/log-entry.js";
 import { type CompiledFilter, compileSignalFilter } from "../../model/signal-filter.js";
 import type { CompiledTransform } from "../../model/transform/signal-transform.js";
+import { withinBudget } from "../../model/within-budget.js";
 import { concerns, type ReaderInterest } from "../../state/reader-index.js";
 import type { SubscriptionRecord } from "../../state/subscription-record.js";
 import { SignalView } from "../signal-view.js";
-import { withinBudget } from "./within-budget.js";
 
 /** Tells which signals are a named subscription's. */
 export class SubscriptionMatcher {
