@@ -6,14 +6,16 @@
 import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { DeadLetterReason } from "@coordination-signals/proto/coordination/v1/acknowledgement";
-import { grpc } from "../support/test-client.js";
 import { openTestPostgres } from "../support/test-postgres.js";
 import { FaultConsumer } from "./clients/fault-consumer.js";
-import { isUnknownOutcome } from "./clients/unknown-outcome.js";
+import { settledCall, settleTimeoutMs } from "./clients/settled-call.js";
 import { type FaultRun, runFaultProgram } from "./harness/fault-program.js";
+import type { FaultReport } from "./harness/fault-report.js";
 import { builtServer, KillableServer, plantedServer } from "./harness/killable-server.js";
+import { nextMoment } from "./harness/next-moment.js";
 import { skipProgram } from "./harness/skipped.js";
 import { withTemporaryDirectory } from "./harness/temporary-directory.js";
+import { DeadLetterBook, type ListPage } from "./journal/dead-letter-book.js";
 import { DeliveryJournal } from "./journal/delivery-journal.js";
 import { serverBugs } from "./planted/server-bugs.js";
 
@@ -26,7 +28,8 @@ const batchSignals = 20;
 const poisonEvery = 400;
 /** One of so many kills is the server's. */
 const serverKillEvery = 4;
-const settleTimeoutMs = 180_000;
+/** The dead letters are read so often that none can go unseen: a kill makes two of them, and 1,000 are kept. */
+const bookEveryKills = 50;
 const coordinationId = "acks";
 const subscription = "work";
 
@@ -63,18 +66,14 @@ async function ackKills(run: FaultRun<"kills">, store: string): Promise<void> {
     return new FaultConsumer({ ...shared, name: `consumer ${index}`, random: random.fork(`consumer ${index}`) });
   });
   const working = consumers.map((consumer) => consumer.run().catch((error: unknown) => onWrong(String(error))));
-  const killing = killAgainAndAgain(run, { server, consumers, journal });
-  const sent = await sendAll(server, run.sizes.kills * signalsPerKill, () => report.cycles < run.sizes.kills);
-  await killing;
-  const gone = await checkParked(server, { sent, journal, report: run.report });
+  const checked = { server, consumers, journal, book: new DeadLetterBook(), report };
+  const [sent] = await Promise.all([
+    sendAll(server, run.sizes.kills * signalsPerKill, () => report.cycles < run.sizes.kills),
+    killAgainAndAgain(run, checked),
+  ]);
+  await checkParked(checked, sent);
   for (const consumer of consumers) consumer.isDiligent = true;
-  await redriveAll(server, journal);
-  await untilSettled(server, report);
-  for (let sequence = 1n; sequence <= BigInt(sent); sequence++) {
-    report.signalsChecked += 1;
-    const hasEnded = journal.isDone(sequence) || gone.has(sequence);
-    if (!hasEnded) report.violation("lost", `signal ${sequence} was never done`);
-  }
+  await checkRedriven(checked, sent);
   ending.abort();
   await Promise.all(working);
   for (const consumer of consumers) consumer.kill();
@@ -86,14 +85,17 @@ function isPoison(message: string): boolean {
   return Number(message) % poisonEvery === 0;
 }
 
-interface Killed {
+interface Checked {
   readonly server: KillableServer;
   readonly consumers: readonly FaultConsumer[];
   readonly journal: DeliveryJournal;
+  readonly book: DeadLetterBook;
+  readonly report: FaultReport;
 }
 
 /** Each kill comes after a number of deliveries of chance, so that it falls anywhere in the work. */
-async function killAgainAndAgain(run: FaultRun<"kills">, { server, consumers, journal }: Killed): Promise<void> {
+async function killAgainAndAgain(run: FaultRun<"kills">, checked: Checked): Promise<void> {
+  const { server, consumers, journal, book } = checked;
   const moments = run.random.fork("moments");
   while (run.report.cycles < run.sizes.kills) {
     const killAt = journal.deliveryCount + moments.integer(1, 2 * signalsPerKill - 1);
@@ -103,6 +105,7 @@ async function killAgainAndAgain(run: FaultRun<"kills">, { server, consumers, jo
       await nextMoment();
     }
     run.report.cycles += 1;
+    if (run.report.cycles % bookEveryKills === 0) await book.readNew(deadLettersOf(server));
     if (moments.integer(1, serverKillEvery) > 1) {
       consumers[moments.integer(0, consumers.length - 1)]?.kill();
       continue;
@@ -118,7 +121,7 @@ async function sendAll(server: KillableServer, count: number, needsMore: () => b
   let sent = 0;
   while (sent < count || needsMore()) {
     const first = sent + 1;
-    await settled(server, ({ signals }) =>
+    await settledCall(server, ({ signals }) =>
       signals.batchSendSignals({
         atomic: true,
         requests: Array.from({ length: batchSignals }, (_, index) => ({
@@ -136,63 +139,49 @@ async function sendAll(server: KillableServer, count: number, needsMore: () => b
   return sent;
 }
 
-/**
- * Waits until all is settled; then every signal is done or a dead letter, and those are what they should be. Answers the signals
- * whose dead letters had to go for newer ones.
- */
-async function checkParked(
-  server: KillableServer,
-  {
-    sent,
-    journal,
-    report,
-  }: { readonly sent: number; readonly journal: DeliveryJournal; readonly report: FaultRun["report"] },
-): Promise<ReadonlySet<bigint>> {
+/** Once all is settled every signal is done or a dead letter, and those are what they should be. */
+async function checkParked({ server, journal, book, report }: Checked, sent: number): Promise<void> {
   await untilSettled(server, report);
-  const { letters, droppedCount } = await allDeadLetters(server);
-  const parked = new Set(letters.map(({ sequence }) => sequence));
-  for (const { sequence, reason, attempts } of letters) {
+  await book.close(deadLettersOf(server), report);
+  for (const { sequence, reason, attempts } of book.letters.values()) {
     const what = `dead letter ${sequence} after ${attempts} attempts, ${DeadLetterReason[reason]}`;
     if (journal.isSurelyDone(sequence)) report.violation("otherwise wrong", `${what}: it was acknowledged`);
     if (reason === DeadLetterReason.MAX_ATTEMPTS && attempts === maxAttempts) continue;
     if (reason === DeadLetterReason.REJECTED && journal.wasRejected(sequence)) continue;
     report.violation("otherwise wrong", `${what}: there are ${maxAttempts}, and nobody rejected it`);
   }
-  const missing: bigint[] = [];
   for (let sequence = 1n; sequence <= BigInt(sent); sequence++) {
     const hasEnded = journal.isDone(sequence) && !isPoison(String(sequence));
-    if (!hasEnded && !parked.has(sequence)) missing.push(sequence);
+    if (hasEnded || book.letters.has(sequence)) continue;
+    report.violation("lost", `signal ${sequence} is neither done nor parked`);
   }
-  // Of many dead letters the oldest go, and are counted. Some of them were done, so that there may be more of them.
-  if (BigInt(missing.length) > droppedCount) {
-    for (const sequence of missing) report.violation("lost", `signal ${sequence} is neither done nor parked`);
-  }
-  report.figure(`${droppedCount} dead letters that had to go for newer ones`);
-  report.figure(`${letters.length} dead letters`);
-  return new Set(missing);
+  report.figure(`${book.letters.size} dead letters, of which ${book.droppedCount} had to go for newer ones`);
 }
 
-async function allDeadLetters(server: KillableServer) {
-  const letters = [];
-  let pageToken = "";
-  for (;;) {
-    const page = await settled(server, ({ signals }) => signals.listDeadLetters({ coordinationId, pageToken }));
-    letters.push(...page.deadLetters);
-    pageToken = page.nextPageToken;
-    if (pageToken === "") return { letters, droppedCount: page.droppedCount };
+function deadLettersOf(server: KillableServer): ListPage {
+  return (pageToken) => settledCall(server, ({ signals }) => signals.listDeadLetters({ coordinationId, pageToken }));
+}
+
+/** Puts back what can be put back, and waits until it is done as well. */
+async function checkRedriven({ server, journal, book, report }: Checked, sent: number): Promise<void> {
+  for (const sequence of book.letters.keys()) if (!book.hasGone(sequence)) journal.redriven(sequence);
+  const { redrivenCount } = await settledCall(server, async ({ signals }) =>
+    signals.redriveDeadLetters({ coordinationId, subscription }),
+  );
+  if (Number(redrivenCount) !== book.keptCount)
+    report.violation("otherwise wrong", `${redrivenCount} of ${book.keptCount} dead letters were put back`);
+  await untilSettled(server, report);
+  for (let sequence = 1n; sequence <= BigInt(sent); sequence++) {
+    report.signalsChecked += 1;
+    const hasEnded = journal.isDone(sequence) || book.hasGone(sequence);
+    if (!hasEnded) report.violation("lost", `signal ${sequence} was never done`);
   }
 }
 
-async function redriveAll(server: KillableServer, journal: DeliveryJournal): Promise<void> {
-  const { letters } = await allDeadLetters(server);
-  for (const { sequence } of letters) journal.redriven(sequence);
-  await settled(server, ({ signals }) => signals.redriveDeadLetters({ coordinationId, subscription }));
-}
-
-async function untilSettled(server: KillableServer, report: FaultRun["report"]): Promise<void> {
+async function untilSettled(server: KillableServer, report: FaultReport): Promise<void> {
   const deadlineMs = performance.now() + settleTimeoutMs;
   for (;;) {
-    const { subscriptions } = await settled(server, ({ signals }) => signals.listSubscriptions({ coordinationId }));
+    const { subscriptions } = await settledCall(server, ({ signals }) => signals.listSubscriptions({ coordinationId }));
     const [found] = subscriptions;
     if (found?.outstandingCount === 0n && found.deliveryLag === 0n) return;
     if (performance.now() > deadlineMs) {
@@ -201,29 +190,4 @@ async function untilSettled(server: KillableServer, report: FaultRun["report"]):
     }
     await nextMoment();
   }
-}
-
-/** Calls until an answer comes: whatever is called is safe to repeat. */
-async function settled<T>(
-  server: KillableServer,
-  call: (client: ReturnType<typeof grpc.connect>) => Promise<T>,
-): Promise<T> {
-  const deadlineMs = performance.now() + settleTimeoutMs;
-  for (;;) {
-    await server.whenUp();
-    using client = grpc.connect(server.url);
-    try {
-      return await call(client);
-    } catch (error) {
-      if (!isUnknownOutcome(error) || performance.now() > deadlineMs) throw error;
-      await nextMoment();
-    }
-  }
-}
-
-/** Lets everybody else run; what is waited for comes with a message, this only looks. */
-function nextMoment(): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, 2);
-  });
 }

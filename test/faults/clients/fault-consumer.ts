@@ -9,6 +9,7 @@ import { type SignalBatch, StartPosition } from "@coordination-signals/proto/coo
 import { refusalFromStatus } from "../../support/refusal.js";
 import { grpc, type TestClient } from "../../support/test-client.js";
 import type { FaultServers } from "../harness/fault-servers.js";
+import { nextMoment } from "../harness/next-moment.js";
 import type { Random } from "../harness/random.js";
 import type { ConsumerLife, DeliveryJournal, ReceivedDelivery } from "../journal/delivery-journal.js";
 import { isUnknownOutcome } from "./unknown-outcome.js";
@@ -172,11 +173,4 @@ function acknowledgementOf(
     case "extend":
       return { deliveryId, action: AckAction.EXTEND };
   }
-}
-
-/** Lets everybody else run, so that a kill can fall into it. */
-function nextMoment(): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, 1);
-  });
 }

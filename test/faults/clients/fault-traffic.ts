@@ -2,6 +2,7 @@ import { setMaxListeners } from "node:events";
 import type { CoordinationSignal } from "@coordination-signals/proto/coordination/v1/signal";
 import type { FaultReport } from "../harness/fault-report.js";
 import type { FaultServers } from "../harness/fault-servers.js";
+import { nextMoment } from "../harness/next-moment.js";
 import type { Random } from "../harness/random.js";
 import { type CoordinationJournal, LogChecker } from "../journal/check-log.js";
 import { isDirected } from "../journal/planned-signal.js";
@@ -198,11 +199,4 @@ export class FaultTraffic {
 interface LogReading {
   readonly headSequence: bigint;
   readonly onSignal: (signal: CoordinationSignal) => void;
-}
-
-/** Lets everybody else run; what is waited for comes with a message, this only looks. */
-function nextMoment(): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, 5);
-  });
 }

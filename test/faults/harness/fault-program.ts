@@ -10,6 +10,8 @@ import { type Random, randomFrom } from "./random.js";
 /** What ends a program, as the runner knows it; `skipped.ts` has one more. */
 const exitCode = { clean: 0, violated: 1, usage: 2, broken: 3 } as const;
 
+const progressEveryMs = 60_000;
+
 /** What a program is run with. */
 export interface FaultRun<Setting extends string = never> {
   readonly random: Random;
@@ -35,10 +37,12 @@ export async function runFaultProgram<Setting extends string>(program: FaultProg
   const startMs = performance.now();
   const details = [isDeep ? "deep" : "", store ?? "", plantedBug === undefined ? "" : `with ${plantedBug}`];
   console.log([`${name}: seed ${seed}`, ...details.filter((detail) => detail !== "")].join(", "));
+  const showing = setInterval(() => console.log(`  ${report.progress()}`), progressEveryMs);
   const failure = await program.run({ random: randomFrom(seed), report, plantedBug, store, sizes }).then(
     () => undefined,
     (error: unknown) => (error instanceof Error ? (error.stack ?? error.message) : String(error)),
   );
+  clearInterval(showing);
   for (const line of report.lines()) console.log(line);
   if (failure !== undefined) console.log(`  it ended early: ${failure}`);
   const isClean = report.total === 0 && failure === undefined;

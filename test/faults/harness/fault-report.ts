@@ -48,6 +48,12 @@ export class FaultReport {
     return this.#skipped;
   }
 
+  /** How far a run has come, in a line. */
+  progress(): string {
+    const found = this.total === 0 ? "nothing found" : `${this.total} found, the first: ${this.#findings[0]}`;
+    return `so far: cycles ${this.cycles.toLocaleString("en")}, ${found}`;
+  }
+
   /** The report as lines for people; the third is the verdict. */
   lines(): readonly string[] {
     const counts = violations.map((violation) => `${this.count(violation)} ${violation}`);
