@@ -1,5 +1,5 @@
 import { uuidv7 } from "uuidv7";
-import { type AppendOutcome, appendChecked } from "./coordination/append-signals.js";
+import type { AppendOutcome } from "./coordination/append-signals.js";
 import { closeCoordination, deleteCoordination } from "./coordination/coordination-lifecycle.js";
 import { CoordinationReports } from "./coordination/coordination-reports.js";
 import { type ExistingSession, existingSession } from "./coordination/existing-session.js";
@@ -11,18 +11,11 @@ import { type BegunSends, SignalAppender } from "./coordination/signal-appender.
 import { expiredSnapshots, type SnapshotMaker, snapshotOperation } from "./coordination/snapshots.js";
 import type { StoredSignal } from "./coordination/stored-signal.js";
 import { takesNoChanges } from "./coordination/takes-no-changes.js";
-import type { ConditionState } from "./coordination/waits/condition-state.js";
-import { OpenRequest, type Reply } from "./coordination/waits/open-request.js";
-import { OpenWaits } from "./coordination/waits/open-waits.js";
-import { checkResponders } from "./coordination/waits/responders.js";
-import { answerOf, type WaitCall, type WaitSink } from "./coordination/waits/wait-call.js";
 import type { WaitEnvironment } from "./coordination/waits/wait-environment.js";
-import { agentsNamedIn } from "./coordination/waits/wait-providers.js";
-import type { WaitRequest } from "./coordination/waits/wait-request.js";
 import { worldOfSession } from "./coordination/waits/wait-world.js";
+import { WaitingCalls } from "./coordination/waits/waiting-calls.js";
 import { AcknowledgedSubscriptions } from "./delivery/acknowledged/acknowledged-subscriptions.js";
 import { LeaseClock } from "./delivery/acknowledged/lease-clock.js";
-import type { RequiredAcks } from "./delivery/acknowledged/required-acks.js";
 import { SubscriptionMatchers } from "./delivery/acknowledged/subscription-matcher.js";
 import { type HistoryPage, type HistoryPageRequest, readHistoryPage } from "./delivery/history.js";
 import type { ItemSink, PumpedReader } from "./delivery/item-sink.js";
@@ -35,18 +28,11 @@ import type { TailItem } from "./delivery/tail-item.js";
 import type { MetricsCollector } from "./metrics/metrics-collector.js";
 import type { Clock } from "./model/clock.js";
 import type { FilterExpressionCompiler } from "./model/filter-expression.js";
-import type { LogEntry } from "./model/log-entry.js";
 import type { PreparedSignal } from "./model/prepared-signal.js";
 import { type HiddenValues, hiddenValuesOf } from "./model/transform/hidden-values.js";
 import type { CompiledTransform } from "./model/transform/signal-transform.js";
 import { isLiveAgent } from "./registry/agent-state.js";
-import {
-  type AgentValidationOptions,
-  checksWaits,
-  type ValidationPolicy,
-  validateWait,
-  type WarningSink,
-} from "./registry/agent-validation.js";
+import type { AgentValidationOptions, ValidationPolicy, WarningSink } from "./registry/agent-validation.js";
 import type { Draft } from "./state/draft.js";
 import { GroupCommitter } from "./state/group-committer.js";
 import { LogReader } from "./state/log-reader.js";
@@ -100,14 +86,13 @@ export class SignalCoordinator {
   readonly #directory: SessionDirectory;
   readonly #subscriptions: Subscriptions;
   readonly #acknowledged: AcknowledgedSubscriptions;
-  readonly #waits: OpenWaits;
-  readonly #waitEnvironment: WaitEnvironment;
   /** Names this server among those with open waits, and those that lease deliveries. */
   readonly #serverName = uuidv7();
   readonly #reader: LogReader;
   readonly #trimmer: HistoryTrimmer;
   readonly #appender: SignalAppender;
-  readonly #validation: AgentValidationOptions;
+  /** The calls that wait for something. */
+  readonly waits: WaitingCalls;
   /** The registered agents. */
   readonly agents: RegisteredAgents;
   /** What of the state of coordinations is not to be shown. */
@@ -160,7 +145,11 @@ export class SignalCoordinator {
       leaseClock,
       outgoing: options.outgoing,
     });
-    this.#waitEnvironment = {
+    const validation: AgentValidationOptions = {
+      ...options,
+      isLive: (draft, agentId) => this.#isLive(draft, agentId),
+    };
+    const environment: WaitEnvironment = {
       ...options,
       reader: this.#reader,
       directory: this.#directory,
@@ -169,9 +158,14 @@ export class SignalCoordinator {
       hidden: this.hidden,
       isDraining: () => this.#isDraining,
     };
-    this.#waits = new OpenWaits({ ...options, environment: this.#waitEnvironment });
-    this.#validation = { ...options, isLive: (draft, agentId) => this.#isLive(draft, agentId) };
-    this.#appender = new SignalAppender({ directory: this.#directory, metrics, validation: this.#validation });
+    this.waits = new WaitingCalls({
+      ...options,
+      environment,
+      validation,
+      acknowledged: this.#acknowledged,
+      outgoing: options.outgoing,
+    });
+    this.#appender = new SignalAppender({ directory: this.#directory, metrics, validation });
     const worldOf = (session: SessionState) =>
       worldOfSession(session, { owner: this.#serverName, nowMs: clock.nowMs() });
     this.agents = new RegisteredAgents({
@@ -203,24 +197,6 @@ export class SignalCoordinator {
     const [outcome] = await this.sendEach([signal]);
     if (outcome?.stored === undefined) throw outcome?.error;
     return outcome.stored;
-  }
-
-  /**
-   * Stores one signal and waits until agents have acknowledged it; repeated with the same request_id, goes on waiting. Throws what
-   * refuses the signal, NO_RESPONDERS, TOO_MANY_WAITS, and what `AckWait.run` rejects with: then it is stored.
-   */
-  sendAcknowledged(signal: PreparedSignal, required: RequiredAcks, abort: AbortSignal): Promise<StoredSignal> {
-    this.#checkTakesChanges();
-    const { coordinationId, type } = signal.facts;
-    return this.#waits.hold(coordinationId, async (session) => {
-      const append = appendChecked(signal, this.#validation, (draft, stored) =>
-        this.#acknowledged.requireAcks(draft, stored, required.agentIds),
-      );
-      const stored = await this.#directory.execute(coordinationId, append);
-      if (!stored.isDeduplicated) this.#options.metrics.signalSent(type, 1);
-      await this.#acknowledged.whenAcknowledged(session, { ...required, stored, abort });
-      return stored;
-    });
   }
 
   /** Stores signals of any coordinations, each for itself; those of one coordination keep their order. */
@@ -360,44 +336,6 @@ export class SignalCoordinator {
     }
   }
 
-  /** Calls that wait on this server now. */
-  get openWaits(): number {
-    return this.#waits.openCount;
-  }
-
-  /** Waits for conditions; see `OpenWaits.open`. Refused with AGENT_NOT_REGISTERED, AGENT_NOT_FOUND where a policy enforces. */
-  openWait(request: WaitRequest, sink: WaitSink): WaitCall {
-    if (!checksWaits(this.#validation)) return this.#waits.open(request, sink);
-    const waiterId = request.agentId;
-    const awaitedIds = request.conditions.flatMap(agentsNamedIn);
-    const check = plainOperation((draft) => validateWait(draft, { waiterId, awaitedIds }, this.#validation));
-    return this.#waits.open(request, sink, check);
-  }
-
-  /** As `openWait`, for those who await the answer; see `answerOf`. */
-  waitFor(request: WaitRequest, abort: AbortSignal): Promise<readonly ConditionState[]> {
-    return answerOf((sink) => this.openWait(request, sink), abort);
-  }
-
-  /**
-   * Sends a signal that asks for a reply and waits for it; repeated with the same request_id, goes on waiting. Throws what refuses
-   * the signal, NO_RESPONDERS, TOO_MANY_WAITS, and what `OpenRequest.run` rejects with.
-   */
-  request(signal: PreparedSignal, timeoutMs: number, abort: AbortSignal): Promise<Reply> {
-    this.#checkTakesChanges();
-    const { coordinationId } = signal.facts;
-    return this.#waits.hold(coordinationId, async (session) => {
-      const append = appendChecked(signal, this.#validation, (draft, { isDeduplicated }) => {
-        if (!isDeduplicated) checkResponders(draft, signal.signal);
-      });
-      const request = await this.#directory.execute(coordinationId, append);
-      if (!request.isDeduplicated) this.#options.metrics.signalSent(signal.facts.type, 1);
-      const call = new OpenRequest({ environment: this.#waitEnvironment, session, request, timeoutMs, abort });
-      const { request: sent, reply } = await call.run();
-      return { request: this.#handedOut(sent), reply: this.#handedOut(reply) };
-    });
-  }
-
   /**
    * Refuses new changes and ends every subscription and every wait with SHUTTING_DOWN; what was accepted is still made
    * durable.
@@ -406,7 +344,7 @@ export class SignalCoordinator {
     if (this.#isDraining) return;
     this.#isDraining = true;
     this.#subscriptions.drain();
-    this.#waits.drain();
+    this.waits.drain();
     for (const listener of this.#drainListeners) listener();
     this.#drainListeners.clear();
   }
@@ -421,7 +359,7 @@ export class SignalCoordinator {
   /** Writes what only memory has. The store stays open. */
   async close(): Promise<void> {
     this.drain();
-    await this.#waits.close();
+    await this.waits.close();
     await this.#acknowledged.close();
     await this.#trimmer.close();
     await this.#directory.close();
@@ -430,10 +368,6 @@ export class SignalCoordinator {
   async #change<T>(coordinationId: string, run: (draft: Draft) => T): Promise<T> {
     this.#checkTakesChanges();
     return this.#directory.execute(coordinationId, plainOperation(run));
-  }
-
-  #handedOut(entry: LogEntry): LogEntry {
-    return this.#options.outgoing?.apply(entry) ?? entry;
   }
 
   #checkTakesChanges(): void {

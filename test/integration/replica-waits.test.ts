@@ -41,7 +41,7 @@ async function openOn(
 /** Begins to wait on one replica. */
 function waitOn({ coordinator }: CoordinatorUnderTest, parts: WaitParts): ReplicaWait {
   const abort = new AbortController();
-  const outcome = coordinator.waitFor(waitRequest(parts), abort.signal).then(
+  const outcome = coordinator.waits.waitFor(waitRequest(parts), abort.signal).then(
     (states) => states.map((state) => (state.is === "satisfied" ? state.sequence : 0n)).join(" "),
     (error: unknown) =>
       error instanceof CoordinationError ? `${error.reason} ${error.metadata["path"] ?? ""}` : String(error),
@@ -149,7 +149,7 @@ const resolved = (dependencyId: string) =>
     await register(b, "y");
     const first = await openOn(a, [b], { agentId: "x", conditions: [completed("y")] });
     const second = await openOn(a, [], { agentId: "x", conditions: [messageFrom("go", ["y"])] });
-    const refused = b.coordinator.waitFor(
+    const refused = b.coordinator.waits.waitFor(
       waitRequest({ agentId: "y", conditions: [completed("x")] }),
       new AbortController().signal,
     );
@@ -268,7 +268,7 @@ const resolved = (dependencyId: string) =>
     const [a, b] = [servers.at(0), servers.at(1)];
     await register(b, "answerer");
     const asked = prepareSignal(messageRequest({ requestId: "r" }));
-    const reply = a.coordinator.request(asked, 60_000, new AbortController().signal);
+    const reply = a.coordinator.waits.request(asked, 60_000, new AbortController().signal);
     const correlationId = await eventually(async () => {
       const { entries } = await b.history();
       expect(entries).toHaveLength(1);

@@ -145,7 +145,8 @@ export class CoordinatorUnderTest {
     if (this.coordinator.openSubscriptions !== 0) {
       throw new Error(`${this.coordinator.openSubscriptions} subscriptions were left open`);
     }
-    if (this.coordinator.openWaits !== 0) throw new Error(`${this.coordinator.openWaits} waits were left open`);
+    if (this.coordinator.waits.openCount !== 0)
+      throw new Error(`${this.coordinator.waits.openCount} waits were left open`);
     await this.coordinator.close();
     await this.store.close();
   }

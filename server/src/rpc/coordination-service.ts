@@ -73,7 +73,7 @@ async function waitFor(
   request: WaitForRequest,
   { signal, timeoutMs }: HandlerContext,
 ): Promise<WaitForResponse> {
-  return waitResponse(await coordinator.waitFor(waitRequestFrom(request, expressions, timeoutMs()), signal));
+  return waitResponse(await coordinator.waits.waitFor(waitRequestFrom(request, expressions, timeoutMs()), signal));
 }
 
 async function overviewOf(coordinator: SignalCoordinator, { session, header }: ExistingSession) {

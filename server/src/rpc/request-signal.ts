@@ -21,7 +21,7 @@ export async function requestSignal(
   if (request === undefined) throw new CoordinationError("INVALID_REQUEST", "request is not set");
   refuseRequiredAcks(request, "a request is answered with its reply");
   const timeoutMs = responseTimeoutMs(request);
-  const { request: sent, reply } = await coordinator.request(prepareSignal(request), timeoutMs, signal);
+  const { request: sent, reply } = await coordinator.waits.request(prepareSignal(request), timeoutMs, signal);
   return create(RequestSignalResponseSchema, { request: sent.signal, reply: reply.signal });
 }
 

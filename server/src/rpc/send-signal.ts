@@ -18,7 +18,7 @@ export async function sendSignal(
   const required = requiredAcksOf(request);
   const prepared = preparedFrom(request);
   if (required === undefined) return sendResponse(await coordinator.send(prepared));
-  return sendResponse(await coordinator.sendAcknowledged(prepared, required, context.signal));
+  return sendResponse(await coordinator.waits.sendAcknowledged(prepared, required, context.signal));
 }
 
 /** Refuses required acknowledgements where nobody would wait for them. Throws INVALID_REQUEST. */

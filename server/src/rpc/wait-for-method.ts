@@ -33,7 +33,7 @@ export class WaitForMethod implements FrameMethod {
       validator.validate(method.input, request as WaitForRequest);
       const wanted = waitRequestFrom(request as WaitForRequest, expressions, call.remainingMs);
       const stream = new WaitStream(this.#outcomes, call);
-      const wait = coordinator.openWait(wanted, stream);
+      const wait = coordinator.waits.open(wanted, stream);
       if (stream.isAnswered) return undefined;
       stream.wait = wait;
       return stream;

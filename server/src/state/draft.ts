@@ -1,39 +1,21 @@
 import type { LogEntry } from "../model/log-entry.js";
-import { type PreparedSignal, placeSignal } from "../model/prepared-signal.js";
-import { nextSignalId } from "../model/signal-ids.js";
+import type { PreparedSignal } from "../model/prepared-signal.js";
 import type { CommitPart, CoordinationHeader, JournalChange } from "../store/signal-store.js";
 import type { AgentActivity } from "./agent-activity.js";
 import type { AgentRecord } from "./agent-record.js";
 import { type DependencyRecord, dependencyKey } from "./dependency-record.js";
 import { DraftMap, type Undo } from "./draft-map.js";
 import { type EndedWaitRecord, endedWaitChange } from "./ended-wait.js";
+import { LogDraft, type LogDraftOptions } from "./log-draft.js";
 import type { SubscriptionChanges } from "./named-subscriptions.js";
-import { newHeader } from "./new-header.js";
-import { withRemovedRange } from "./removed-ranges.js";
 import type { SessionState } from "./session-state.js";
-import {
-  auditKey,
-  auditTrim,
-  encodeStateChanges,
-  maxActors,
-  mergedChanges,
-  type StateChange,
-  type StateChangeFields,
-} from "./state-change.js";
+import { auditTrim, type StateChangeFields } from "./state-change.js";
 import { SubscriptionDraft } from "./subscription-draft.js";
 import { type WaitChanges, WaitDraft } from "./wait-draft.js";
 
 /** What a draft is made with. */
-export interface DraftOptions {
+export interface DraftOptions extends Omit<LogDraftOptions, "coordinationId" | "header" | "noteUndo"> {
   readonly session: SessionState;
-  /** Wall clock at the start of the commit. */
-  readonly nowMs: number;
-  /** On the monotonic clock. */
-  readonly acceptedAtMs: number;
-  /** Signals a coordination keeps; older ones leave the history. */
-  readonly retentionSignals: number;
-  /** Counts one coordination more. Throws when the store holds as many as it may; the function returned takes it back. */
-  readonly countBeginning: () => () => void;
   /** Entries that the store knows for the request keys of the operations to run. */
   readonly knownRequests: ReadonlyMap<string, LogEntry>;
   /** Whether open waits go to the journal, where other servers see them. */
@@ -47,28 +29,24 @@ export interface DraftOptions {
 export class Draft {
   readonly nowMs: number;
   readonly #options: DraftOptions;
+  readonly #log: LogDraft;
   readonly #agents: DraftMap<AgentRecord>;
   readonly #dependencies: DraftMap<DependencyRecord>;
   readonly #requests: DraftMap<LogEntry>;
   #waits: WaitDraft | undefined;
   #subscriptions: SubscriptionDraft | undefined;
-  readonly #entries: LogEntry[] = [];
   readonly #records: JournalChange[] = [];
-  readonly #changes: StateChange[] = [];
   readonly #movedAgents = new Set<string>();
   #endedWaits: ReadonlySet<EndedWaitRecord> = none;
   #droppedWaits = 0;
-  #removedAfter: bigint | undefined;
-  #header: CoordinationHeader | undefined;
-  /** So many entries the header tells of; those behind them it is told of when somebody asks for it. */
-  #settledEntries = 0;
   #isRemoved = false;
   #hasRefused = false;
   readonly #undo: Undo[] = [];
 
   constructor(options: DraftOptions) {
     this.#options = options;
-    this.#header = options.session.header;
+    const { coordinationId, header } = options.session;
+    this.#log = new LogDraft({ ...options, coordinationId, header, noteUndo: this.#noteUndo });
     this.#agents = new DraftMap(options.session.agents);
     this.#dependencies = new DraftMap(options.session.dependencies);
     this.#requests = new DraftMap(options.knownRequests);
@@ -105,17 +83,16 @@ export class Draft {
 
   /** Undefined while the coordination does not exist. */
   get header(): CoordinationHeader | undefined {
-    this.#settleEntries();
-    return this.#header;
+    return this.#log.header;
   }
 
   /** What signals cannot change of the header, and what costs them less than the header does. */
-  get constants(): Pick<CoordinationHeader, "epoch" | "closeTimeMs" | "closeReason"> | undefined {
-    return this.#header;
+  get constants(): LogDraft["constants"] {
+    return this.#log.constants;
   }
 
   get entries(): readonly LogEntry[] {
-    return this.#entries;
+    return this.#log.entries;
   }
 
   get changedAgents(): ReadonlyMap<string, AgentRecord | undefined> {
@@ -147,13 +124,7 @@ export class Draft {
   }
 
   get headSequence(): bigint {
-    return (this.#header?.headSequence ?? 0n) + BigInt(this.#entries.length - this.#settledEntries);
-  }
-
-  get #oldestSequence(): bigint {
-    const oldest = this.#header?.oldestSequence ?? 1n;
-    const retained = this.headSequence - BigInt(this.#options.retentionSignals) + 1n;
-    return retained > oldest ? retained : oldest;
+    return this.#log.headSequence;
   }
 
   /** Whether an operation, or a part of one, threw. */
@@ -163,22 +134,16 @@ export class Draft {
 
   /** Runs one operation, or a part of one; if it throws, the draft is as it was before. */
   transact<T>(run: (draft: Draft) => T): T {
-    const header = this.#header;
-    const settledEntries = this.#settledEntries;
-    const entryCount = this.#entries.length;
+    const mark = this.#log.mark();
     const recordCount = this.#records.length;
-    const changeCount = this.#changes.length;
     const undoCount = this.#undo.length;
     try {
       return run(this);
     } catch (error) {
       this.#hasRefused = true;
       while (this.#undo.length > undoCount) this.#undo.pop()?.();
-      this.#entries.length = entryCount;
       this.#records.length = recordCount;
-      this.#changes.length = changeCount;
-      this.#header = header;
-      this.#settledEntries = settledEntries;
+      this.#log.reset(mark);
       throw error;
     }
   }
@@ -186,7 +151,7 @@ export class Draft {
   /** The entry that a request made, if it is still in history. */
   findRequest(key: string): LogEntry | undefined {
     const entry = this.#requests.get(key);
-    return entry !== undefined && entry.sequence >= this.#oldestSequence ? entry : undefined;
+    return entry !== undefined && entry.sequence >= this.#log.oldestSequence ? entry : undefined;
   }
 
   agent(agentId: string): AgentRecord | undefined {
@@ -255,88 +220,30 @@ export class Draft {
 
   /** Begins the coordination unless it exists. Throws TOO_MANY_COORDINATIONS. */
   begin(): CoordinationHeader {
-    return this.header ?? this.#newHeader();
-  }
-
-  #newHeader(): CoordinationHeader {
-    this.#undo.push(this.#options.countBeginning());
-    this.#header = newHeader(this.coordinationId, this.nowMs);
-    return this.#header;
+    return this.#log.begin();
   }
 
   /** Changes the header, counts the change in its revision and notes it for the audit. */
   changeHeader(changes: Partial<CoordinationHeader>, fields: StateChangeFields): CoordinationHeader {
-    const header = this.begin();
-    const changed = { ...header, ...changes, revision: header.revision + 1n };
-    this.#header = changed;
-    this.#changes.push({
-      sequences: undefined,
-      detail: "",
-      ...fields,
-      timeMs: this.nowMs,
-      revisionBefore: header.revision,
-      revisionAfter: changed.revision,
-    });
-    return changed;
+    return this.#log.changeHeader(changes, fields);
   }
 
   /** Gives a signal the next sequence. */
   append(prepared: PreparedSignal): LogEntry {
-    const header = this.#header ?? this.#newHeader();
-    const entry = placeSignal(prepared, {
-      signalId: nextSignalId(),
-      sequence: this.headSequence + 1n,
-      timestampMs: Math.max(this.nowMs, header.lastSignalTimeMs),
-      acceptedAtMs: this.#options.acceptedAtMs,
-    });
-    this.#entries.push(entry);
+    const entry = this.#log.append(prepared);
     if (prepared.requestKey !== undefined) this.#undo.push(this.#requests.set(prepared.requestKey, entry));
     return entry;
   }
 
-  /** Has the header tell of the entries that were appended since it last did; for each of them alone it would cost too much. */
-  #settleEntries(): void {
-    const first = this.#entries[this.#settledEntries];
-    const last = this.#entries.at(-1);
-    const header = this.#header;
-    if (first === undefined || last === undefined || header === undefined) return;
-    const headSequence = this.headSequence;
-    const oldestSequence = this.#oldestSequence;
-    const sentByType = header.sentByType.slice();
-    const actors: string[] = [];
-    for (let index = this.#settledEntries; index < this.#entries.length; index++) {
-      const { type = 0, senderAgentId = "" } = this.#entries[index]?.facts ?? {};
-      sentByType[type] = (sentByType[type] ?? 0) + 1;
-      if (actors.length < maxActors && !actors.includes(senderAgentId)) actors.push(senderAgentId);
-    }
-    const revision = header.revision + BigInt(this.#entries.length - this.#settledEntries);
-    this.#settledEntries = this.#entries.length;
-    const lastSignalTimeMs = last.timestampMs;
-    this.#header = { ...header, headSequence, oldestSequence, lastSignalTimeMs, sentByType, revision };
-    this.#changes.push({
-      kind: "signalsAppended",
-      actors,
-      sequences: { from: first.sequence, through: last.sequence },
-      detail: "",
-      timeMs: this.nowMs,
-      revisionBefore: header.revision,
-      revisionAfter: revision,
-    });
-  }
-
   /** Takes the signals after a sequence out of the log; their numbers are not used again. */
   rollBack(toSequence: bigint, fields: StateChangeFields): void {
-    const header = this.begin();
-    const generation = header.generation + 1;
-    const range = { afterSequence: toSequence, throughSequence: header.headSequence, generation };
-    this.#removedAfter = toSequence;
     this.subscriptions.rollBack(toSequence);
-    this.changeHeader({ generation, removedRanges: withRemovedRange(header.removedRanges, range) }, fields);
+    this.#log.rollBack(toSequence, fields);
   }
 
   /** Whether signals were taken out, and after which sequence. */
   get removedAfterSequence(): bigint | undefined {
-    return this.#removedAfter;
+    return this.#log.removedAfterSequence;
   }
 
   remove(): void {
@@ -345,17 +252,18 @@ export class Draft {
 
   /** Has the ended waits written that are not yet, even if nothing else changes. Otherwise they go with what does. */
   writeEndedWaits(): void {
-    if (this.#header === undefined || this.#endedWaits.size > 0) return;
+    const { constants } = this.#log;
+    if (constants === undefined || this.#endedWaits.size > 0) return;
     const { waiting, dropped } = this.#options.session.endedWaits;
     if (waiting.length === 0 && dropped === 0) return;
     this.#endedWaits = new Set(waiting);
-    let number = this.#header.endedWaits + dropped;
+    let number = constants.endedWaits + dropped;
     for (const record of waiting) {
       this.#records.push(endedWaitChange(record, number));
       number += 1;
     }
     this.#droppedWaits = dropped;
-    if (waiting.length > 0) this.#header = { ...this.#header, endedWaits: number };
+    if (waiting.length > 0) this.#log.countEndedWaits(number);
   }
 
   /** The ended waits that are written with it. */
@@ -375,21 +283,20 @@ export class Draft {
     if (this.#isRemoved) {
       return expected && { action: "remove", coordinationId: session.coordinationId, expected };
     }
-    this.#settleEntries();
-    if (this.#header === undefined) return undefined;
+    if (this.#log.header === undefined) return undefined;
     if (this.#options.sharesWaits) this.#renewReleased();
-    if (this.#header === session.header && this.#journalChanges().length === 0) return undefined;
+    if (this.#log.header === session.header && this.#journalChanges().length === 0) return undefined;
     this.writeEndedWaits();
     const records = this.#journalChanges();
-    const header = { ...this.#header, commits: (session.header?.commits ?? 0n) + 1n };
-    this.#header = header;
+    const header = this.#log.countCommit();
+    const { removedAfterSequence } = this.#log;
     return {
       action: "write",
       expected,
       header,
-      entries: this.#entries,
+      entries: this.#log.entries,
       records,
-      ...(this.#removedAfter !== undefined && { removeAfterSequence: this.#removedAfter }),
+      ...(removedAfterSequence !== undefined && { removeAfterSequence: removedAfterSequence }),
       ...auditTrim(session.header?.revision ?? 0n, header.revision),
     };
   }
@@ -414,17 +321,14 @@ export class Draft {
     if (this.#subscriptions !== undefined)
       for (const change of this.#subscriptions.journalChanges()) changes.push(change);
     for (const change of this.#records) changes.push(change);
-    const header = this.#header;
-    if (header !== undefined && this.#changes.length > 0) {
-      const value = encodeStateChanges(mergedChanges(this.#changes));
-      changes.push({ kind: "audit", key: auditKey(header.revision), value });
-    }
+    const audit = this.#log.auditChange();
+    if (audit !== undefined) changes.push(audit);
     return changes;
   }
 
   #waitChanges(): readonly JournalChange[] {
     const { sharesWaits, session } = this.#options;
-    if (!sharesWaits || this.#header === undefined) return noChanges;
+    if (!sharesWaits || this.#log.constants === undefined) return noChanges;
     // Before a coordination exists its waits are in memory only: with its beginning they become records.
     if (session.header === undefined) return this.waits.journalChanges({ all: true });
     return this.#waits?.journalChanges({ all: false }) ?? noChanges;

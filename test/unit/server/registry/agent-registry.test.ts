@@ -318,7 +318,7 @@ describe("an agent that has left", () => {
     await reader.until("subscribed");
     const abort = new AbortController();
     const request = waitRequest({ agentId: "waiter", conditions: [completedCondition("a")] });
-    const wait = registry.subject.coordinator.waitFor(request, abort.signal).catch(() => "left");
+    const wait = registry.subject.coordinator.waits.waitFor(request, abort.signal).catch(() => "left");
     await eventually(async () => expect(await orphanOf(registry)).toBe(false));
     await registry.subject.coordinator.agents.deregister("c", "a");
     await reader.leave();

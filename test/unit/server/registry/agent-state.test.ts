@@ -52,7 +52,7 @@ describe("the states of agents that wait for each other", () => {
   async function waiting(subject: CoordinatorUnderTest, parts: WaitParts): Promise<Waiting> {
     const abort = new AbortController();
     const request = waitRequest({ timeoutMs: 3_600_000, ...parts });
-    const outcome = subject.coordinator.waitFor(request, abort.signal).then(
+    const outcome = subject.coordinator.waits.waitFor(request, abort.signal).then(
       () => "satisfied",
       (error: unknown) => (error instanceof CoordinationError ? error.reason : String(error)),
     );
@@ -86,7 +86,7 @@ describe("the states of agents that wait for each other", () => {
 
   async function leave(subject: CoordinatorUnderTest, waits: readonly Waiting[]): Promise<void> {
     for (const { abort } of waits) abort.abort();
-    await eventually(() => expect(subject.coordinator.openWaits).toBe(0));
+    await eventually(() => expect(subject.coordinator.waits.openCount).toBe(0));
   }
 
   const resolvedBy = (agentId: string) => ({

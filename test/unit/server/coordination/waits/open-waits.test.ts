@@ -21,7 +21,7 @@ interface Call {
 async function open({ coordinator }: CoordinatorUnderTest, parts: WaitParts): Promise<Call> {
   const before = (await graphSize(coordinator)) ?? 0;
   const abort = new AbortController();
-  const answer = coordinator.waitFor(waitRequest(parts), abort.signal).then(textOf, reasonOf);
+  const answer = coordinator.waits.waitFor(waitRequest(parts), abort.signal).then(textOf, reasonOf);
   await eventually(async () => expect(await graphSize(coordinator)).toBe(before + 1));
   return { answer, abort };
 }
@@ -91,7 +91,7 @@ describe("OpenWaits", () => {
       return () => most;
     });
     const closing = waitRequest({ agentId: "b", conditions: [completed("a")] });
-    const refused = subject.coordinator.waitFor(closing, new AbortController().signal);
+    const refused = subject.coordinator.waits.waitFor(closing, new AbortController().signal);
     await expect(refused).rejects.toMatchObject({ reason: "DEADLOCK" });
     expect(mostWaits()).toBe(1);
     abort.abort();
@@ -124,7 +124,10 @@ describe("OpenWaits", () => {
     const { answer, abort } = await open(subject, { agentId: "a", conditions: [completed("b")] });
     const leaving = new AbortController();
     const conditions = [completed("a"), dependencyOf("d", "X")];
-    const left = subject.coordinator.waitFor(waitRequest({ agentId: "b", conditions, mode: "any" }), leaving.signal);
+    const left = subject.coordinator.waits.waitFor(
+      waitRequest({ agentId: "b", conditions, mode: "any" }),
+      leaving.signal,
+    );
     leaving.abort();
     await expect(left).rejects.toMatchObject({ name: "AbortError" });
     // What is sent afterwards is stored after whatever was on its way.
@@ -140,7 +143,7 @@ describe("OpenWaits", () => {
     await subject.send();
     const aborts = Array.from({ length: 1_000 }, () => new AbortController());
     const calls = aborts.map(({ signal }, index) =>
-      subject.coordinator
+      subject.coordinator.waits
         .waitFor(waitRequest({ agentId: `w${index}`, conditions: [dependencyOf("d", `${index}`)] }), signal)
         .then(textOf, reasonOf),
     );
@@ -167,7 +170,7 @@ describe("OpenWaits", () => {
     await subject.send();
     const aborts = Array.from({ length: 101 }, () => new AbortController());
     const begin = (index: number, expectedFrom: string) =>
-      subject.coordinator
+      subject.coordinator.waits
         .waitFor(
           waitRequest({ agentId: `w${index}`, conditions: [dependencyOf("d", `${index}`, [expectedFrom])] }),
           aborts[index]?.signal ?? AbortSignal.abort(),
@@ -212,7 +215,7 @@ describe("OpenWaits", () => {
     ];
     subject.coordinator.drain();
     expect(await Promise.all(calls.map(({ answer }) => answer))).toEqual(["SHUTTING_DOWN", "SHUTTING_DOWN"]);
-    const late = subject.coordinator.waitFor(
+    const late = subject.coordinator.waits.waitFor(
       waitRequest({ agentId: "c", conditions: [dependencyOf("d", "X")] }),
       new AbortController().signal,
     );
@@ -236,7 +239,7 @@ describe("OpenWaits", () => {
     const list = "signal.inter_agent_message.payload.list";
     const conditions = [signalThat({ expression: `${list}.all(x, x in ${list})` })];
     const request = waitRequest({ agentId: "a", conditions });
-    const call = subject.coordinator.waitFor(request, new AbortController().signal);
+    const call = subject.coordinator.waits.waitFor(request, new AbortController().signal);
     await expect(call).rejects.toMatchObject({
       reason: "FILTER_BUDGET_EXCEEDED",
     });

@@ -59,7 +59,7 @@ class CorpusRun {
       return messageFrom(condition.message, condition.from);
     });
     const request = waitRequest({ agentId: agent, conditions, mode, independent });
-    const ended = this.#subject.coordinator.waitFor(request, abort.signal).then(
+    const ended = this.#subject.coordinator.waits.waitFor(request, abort.signal).then(
       () => this.outcomes.set(wait, "answered"),
       (error: unknown) => this.outcomes.set(wait, outcomeOf(error)),
     );
