@@ -263,7 +263,7 @@ const resolved = (dependencyId: string) =>
     await next.outcome;
   });
 
-  test("for a reply are answered by what is sent on another server", async () => {
+  test("for a reply are seen on another server, and answered by what is sent there", async () => {
     await using servers = await openReplicas(url, 2);
     const [a, b] = [servers.at(0), servers.at(1)];
     await register(b, "answerer");
@@ -274,7 +274,9 @@ const resolved = (dependencyId: string) =>
       expect(entries).toHaveLength(1);
       return entries[0]?.signal.signalId ?? "";
     });
+    await eventually(async () => expect(await openWaits(b)).toBe(1));
     await b.send({ senderAgentId: "answerer", correlationId });
     expect((await reply).reply.sequence).toBe(2n);
+    await eventually(async () => expect([await openWaits(b), await storedWaits(a)]).toEqual([0, 0]));
   });
 });

@@ -28,7 +28,8 @@ export interface CompiledFilter {
 
 type Test = (signal: CoordinationSignal) => boolean;
 
-const allTypesMask = maskOf(signalTypes);
+/** The bits of all types. */
+export const allTypesMask = maskOf(signalTypes);
 /** What most readers have: one for all of them. */
 const matchesEverything: CompiledFilter = {
   typeMask: allTypesMask,

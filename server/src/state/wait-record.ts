@@ -25,6 +25,8 @@ export interface SignalConditionRecord {
   readonly senders: readonly string[];
   /** Bit per SignalType that can match. */
   readonly typeMask: number;
+  /** The sequence of the request that the signal replies to, in decimal; undefined where any will do that matches. */
+  readonly replyTo?: string | undefined;
 }
 
 /** One thing that somebody waits for. */

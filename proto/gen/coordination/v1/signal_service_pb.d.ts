@@ -2036,7 +2036,7 @@ export declare const SignalService: GenService<{
   /**
    * Sends an InterAgentMessage that asks for a reply and answers with the reply: the first signal of another agent, whichever it is,
    * whose correlation_id is the request's signal_id. Repeated with the same request_id it sends nothing again and goes on waiting for
-   * the reply.
+   * the reply. Until then it is one of the open waits of its coordination, and holds nobody up: agents that ask each other are no deadlock.
    * Errors: as SendSignal; NO_RESPONDERS (no recipient, or nobody else, has a live lease: nothing is stored), REQUEST_TIMEOUT (the
    * request stays in history, and so does a late reply), ROLLED_BACK, TOO_MANY_WAITS.
    *

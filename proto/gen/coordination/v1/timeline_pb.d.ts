@@ -69,14 +69,14 @@ export declare type TimelineLane = Message<"coordination.v1.TimelineLane"> & {
   waits: TimelineWait[];
 
   /**
-   * When it neither sent anything nor waited by WaitFor, for at least `min_idle`, in order; at most 100, the longest.
+   * When it neither sent anything nor waited, by WaitFor or RequestSignal, for at least `min_idle`, in order; at most 100, the longest.
    *
    * @generated from field: repeated coordination.v1.IdleGap idle_gaps = 8;
    */
   idleGaps: IdleGap[];
 
   /**
-   * How long it waited by WaitFor, altogether. Waits at the same time count once.
+   * How long it waited by WaitFor and RequestSignal, altogether. Waits at the same time count once.
    *
    * @generated from field: google.protobuf.Duration waiting = 9;
    */
@@ -317,8 +317,8 @@ export declare type TimelineEdge = Message<"coordination.v1.TimelineEdge"> & {
 export declare const TimelineEdgeSchema: GenMessage<TimelineEdge>;
 
 /**
- * A time in which an agent neither sent anything nor waited by WaitFor. It may have worked: only heartbeats would tell. It may have
- * waited for the reply to a request, or for acknowledgements: of that nothing is kept.
+ * A time in which an agent neither sent anything nor waited by WaitFor or RequestSignal. It may have worked: only heartbeats would
+ * tell. It may have waited for acknowledgements: of that nothing is kept.
  *
  * @generated from message coordination.v1.IdleGap
  */

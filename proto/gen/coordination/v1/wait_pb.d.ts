@@ -130,7 +130,7 @@ export declare type WaitCondition = Message<"coordination.v1.WaitCondition"> & {
 export declare const WaitConditionSchema: GenMessage<WaitCondition>;
 
 /**
- * A wait that is open now.
+ * A wait that is open now: a WaitFor, or a RequestSignal, which waits for the signal that replies.
  *
  * @generated from message coordination.v1.OpenWait
  */
@@ -171,7 +171,8 @@ export declare type OpenWait = Message<"coordination.v1.OpenWait"> & {
   atLeast: number;
 
   /**
-   * Whether the agent goes on with other work meanwhile, so that nobody who waits for the agent waits for this.
+   * Whether the agent goes on with other work meanwhile, so that nobody who waits for the agent waits for this. Set for every
+   * RequestSignal: its agent may well answer others.
    *
    * @generated from field: bool independent = 6;
    */

@@ -10,6 +10,7 @@ const outcomes: Partial<Readonly<Record<Reason, WaitOutcome>>> = {
   DEPENDENCY_FAILED: "failed",
   DEADLOCK: "deadlock",
   WAIT_TIMEOUT: "timedOut",
+  REQUEST_TIMEOUT: "timedOut",
   COORDINATION_CLOSED: "closed",
 };
 

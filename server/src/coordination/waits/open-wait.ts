@@ -15,6 +15,7 @@ import type { WaitEnvironment } from "./wait-environment.js";
 import { dependencyFailed, waitDeleted, waitInterrupted, waitTimeout } from "./wait-errors.js";
 import { nothingMatched } from "./wait-request.js";
 import { type WaitWorld, worldOfSession } from "./wait-world.js";
+import type { ShownWait } from "./waits-by-session.js";
 
 /*
  * One call that waits. It looks at the state, and when that does not end it, opens the wait, under the coordination's lock where
@@ -41,7 +42,7 @@ export interface OpenWaitOptions {
 }
 
 /** A call that waits for conditions. */
-export class OpenWait implements PumpedReader {
+export class OpenWait implements PumpedReader, ShownWait {
   readonly wait: WaitRecord;
   readonly #environment: OpenWaitOptions["environment"];
   readonly #session: SessionState;
@@ -80,9 +81,9 @@ export class OpenWait implements PumpedReader {
     return this.wait.waitId;
   }
 
-  /** Whether it was found to be no part of a loop and goes on: then others should see it. */
-  get isAdmitted(): boolean {
-    return this.#isAdmitted && this.#loop === undefined;
+  /** Others should see it once it was found to be no part of a loop, and goes on. */
+  get shown(): WaitRecord | undefined {
+    return this.#isAdmitted && this.#loop === undefined ? this.wait : undefined;
   }
 
   /** Whether it was opened: what it waits for was not there yet. */
@@ -100,12 +101,10 @@ export class OpenWait implements PumpedReader {
     return conditionStates(this.current, this.#session);
   }
 
-  /** Whether others may see it as open. */
   get isShownOpen(): boolean {
     return this.#hasAsked;
   }
 
-  /** Whether it is on its way to be opened under the lock: then what is done with it has to follow. */
   get isBeingOpened(): boolean {
     return this.#isBeingOpened;
   }

@@ -7,7 +7,7 @@ import type { WaitCall, WaitSink } from "./wait-call.js";
 import { WaitCount } from "./wait-count.js";
 import type { WaitEnvironment } from "./wait-environment.js";
 import type { WaitRequest } from "./wait-request.js";
-import { WaitsBySession } from "./waits-by-session.js";
+import { type ShownWait, WaitsBySession } from "./waits-by-session.js";
 
 /** What the waits of this server work with. */
 export interface OpenWaitsOptions {
@@ -53,6 +53,11 @@ export class OpenWaits {
     } finally {
       count.remove();
     }
+  }
+
+  /** Has others see a wait for as long as something takes; see `WaitsBySession.during`. */
+  showDuring<T>(session: SessionState, wait: ShownWait, run: () => Promise<T>): Promise<T> {
+    return this.#environment.sessions.during(session, wait, run);
   }
 
   /** Wakes every call: each finds that the server stops. */

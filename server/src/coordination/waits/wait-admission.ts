@@ -39,9 +39,7 @@ export function admitWait(draft: Draft, wait: WaitRecord, evidence: ReadonlyMap<
   forgetDeadOwners(draft, wait.owner);
   const world = withEvidence(worldOfDraft(draft, wait.owner), evidence);
   if (waitState(wait, conditionStates(wait, world)).is !== "pending") return { is: "settled" };
-  if (draft.waits.get(wait.waitId) === undefined && draft.waits.count >= maxWaitsPerCoordination) {
-    throw tooManyWaits(`in coordination "${draft.coordinationId}"`, maxWaitsPerCoordination);
-  }
+  checkRoom(draft, wait.waitId);
   const reached = wait.independent ? undefined : reachedWaits(wait, world);
   const path = reached && loopThrough(wait, world, reached);
   if (reached !== undefined && path !== undefined) {
@@ -52,6 +50,12 @@ export function admitWait(draft: Draft, wait: WaitRecord, evidence: ReadonlyMap<
   // A loop can be told later only of a wait that leads back to its agent.
   openWait(draft, wait, reached !== undefined);
   return { is: "open" };
+}
+
+/** Checks that one more wait may be open, unless it is already. Throws TOO_MANY_WAITS. */
+export function checkRoom(draft: Draft, waitId: string): void {
+  if (draft.waits.get(waitId) !== undefined || draft.waits.count < maxWaitsPerCoordination) return;
+  throw tooManyWaits(`in coordination "${draft.coordinationId}"`, maxWaitsPerCoordination);
 }
 
 /** Opens a wait without asking whether it closes a loop: it was admitted before, or nobody can tell in time. */

@@ -12,6 +12,7 @@ export function describeCondition(condition: WaitConditionRecord): string {
       return `agent "${condition.agentId}" ${condition.milestone}${score}`;
     }
     case "signal":
+      if (condition.replyTo !== undefined) return `a reply to signal ${condition.replyTo}`;
       return condition.senders.length === 0
         ? "a signal that matches"
         : `a signal from ${condition.senders.join(" or ")}`;

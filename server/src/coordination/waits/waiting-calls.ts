@@ -6,12 +6,14 @@ import type { PreparedSignal } from "../../model/prepared-signal.js";
 import type { CompiledTransform } from "../../model/transform/signal-transform.js";
 import { type AgentValidationOptions, checksWaits, validateWait } from "../../registry/agent-validation.js";
 import { plainOperation } from "../../state/operation.js";
+import type { SessionState } from "../../state/session-state.js";
 import { appendChecked } from "../append-signals.js";
 import type { StoredSignal } from "../stored-signal.js";
 import { takesNoChanges } from "../takes-no-changes.js";
 import type { ConditionState } from "./condition-state.js";
 import { OpenRequest, type Reply } from "./open-request.js";
 import { OpenWaits } from "./open-waits.js";
+import { RequestWait } from "./request-wait.js";
 import { checkResponders } from "./responders.js";
 import { answerOf, type WaitCall, type WaitSink } from "./wait-call.js";
 import type { WaitEnvironment } from "./wait-environment.js";
@@ -67,14 +69,19 @@ export class WaitingCalls {
     this.#checkTakesChanges();
     const { environment, validation, metrics } = this.#options;
     const { coordinationId } = signal.facts;
-    return this.#open.hold(coordinationId, async (session) => {
-      const append = appendChecked(signal, validation, (draft, { isDeduplicated }) => {
-        if (!isDeduplicated) checkResponders(draft, signal.signal);
-      });
+    const wait = new RequestWait(environment, timeoutMs);
+    const append = appendChecked(signal, validation, (draft, stored) => {
+      if (!stored.isDeduplicated) checkResponders(draft, signal.signal);
+      wait.open(draft, stored);
+    });
+    const ask = async (session: SessionState): Promise<Reply> => {
       const request = await environment.directory.execute(coordinationId, append);
       if (!request.isDeduplicated) metrics.signalSent(signal.facts.type, 1);
-      const { request: sent, reply } = await new OpenRequest({ environment, session, request, timeoutMs, abort }).run();
-      return { request: this.#handedOut(sent), reply: this.#handedOut(reply) };
+      return untilReply(new OpenRequest({ environment, session, request, timeoutMs, abort }), session, wait);
+    };
+    return this.#open.hold(coordinationId, async (session) => {
+      const { request, reply } = await this.#open.showDuring(session, wait, () => ask(session));
+      return { request: this.#handedOut(request), reply: this.#handedOut(reply) };
     });
   }
 
@@ -113,5 +120,17 @@ export class WaitingCalls {
 
   #checkTakesChanges(): void {
     if (this.#options.environment.isDraining()) throw takesNoChanges();
+  }
+}
+
+/** Waits for the reply, and notes how that ended. */
+async function untilReply(call: OpenRequest, session: SessionState, wait: RequestWait): Promise<Reply> {
+  try {
+    const result = await call.run();
+    wait.noteEnd(session, { reply: result.reply.sequence });
+    return result;
+  } catch (error) {
+    wait.noteEnd(session, { error });
+    throw error;
   }
 }

@@ -1,14 +1,27 @@
 import { plainOperation } from "../../state/operation.js";
 import type { SessionState } from "../../state/session-state.js";
+import type { WaitRecord } from "../../state/wait-record.js";
 import { DeadlockWatch } from "./deadlock-watch.js";
-import type { OpenWait } from "./open-wait.js";
 import { openWait } from "./wait-admission.js";
 import type { WaitEnvironment } from "./wait-environment.js";
 import { waitOwnerLeaseMs } from "./wait-world.js";
 
+/** A wait of this server, as far as others see it. */
+export interface ShownWait {
+  readonly waitId: string;
+  /** What others should see of it now; undefined while they should see nothing. */
+  readonly shown: WaitRecord | undefined;
+  /** Whether others may see it as open. */
+  readonly isShownOpen: boolean;
+  /** Whether it is on its way to be opened under the lock: then what is done with it has to follow. */
+  readonly isBeingOpened: boolean;
+  /** Ends it because it is the youngest of a loop that has formed. */
+  breakLoop(error: Error): void;
+}
+
 interface SessionWaits {
   readonly session: SessionState;
-  readonly waits: Map<string, OpenWait>;
+  readonly waits: Map<string, ShownWait>;
   readonly watch: DeadlockWatch;
 }
 
@@ -30,14 +43,14 @@ export class WaitsBySession {
     this.#heartbeat.unref();
   }
 
-  /** Has a wait looked after that is about to look at its conditions. */
-  add(session: SessionState, wait: OpenWait): void {
+  /** Has a wait looked after that is about to be shown, until `remove`. */
+  add(session: SessionState, wait: ShownWait): void {
     const known = this.#sessions.get(session);
     if (known !== undefined) {
       known.waits.set(wait.waitId, wait);
       return;
     }
-    const waits = new Map([[wait.waitId, wait]]);
+    const waits = new Map<string, ShownWait>([[wait.waitId, wait]]);
     const watch = new DeadlockWatch({
       environment: this.#environment,
       session,
@@ -50,7 +63,7 @@ export class WaitsBySession {
    * Lets go of a wait that has ended, and has it shown to nobody any more. Resolves when that is so, or the store has not taken it,
    * which is tried again; undefined where it is so at once.
    */
-  remove(session: SessionState, wait: OpenWait): Promise<void> | undefined {
+  remove(session: SessionState, wait: ShownWait): Promise<void> | undefined {
     const known = this.#sessions.get(session);
     if (known === undefined) return undefined;
     known.waits.delete(wait.waitId);
@@ -62,13 +75,21 @@ export class WaitsBySession {
     return unshown;
   }
 
+  /** Has a wait looked after for as long as something takes, which has to end when the server stops. */
+  async during<T>(session: SessionState, wait: ShownWait, run: () => Promise<T>): Promise<T> {
+    this.add(session, wait);
+    const outcome = run().finally(() => void this.remove(session, wait));
+    void this.#run(Promise.allSettled([outcome]).then(() => undefined));
+    return outcome;
+  }
+
   /** Resolves when nothing is on its way. */
   async close(): Promise<void> {
     clearInterval(this.#heartbeat);
     while (this.#background.size > 0) await Promise.all(this.#background);
   }
 
-  #unshow(session: SessionState, { waitId, isBeingOpened }: OpenWait): Promise<void> | undefined {
+  #unshow(session: SessionState, { waitId, isBeingOpened }: ShownWait): Promise<void> | undefined {
     // What is being opened is there only when those who open it are done, and so is whatever others have to be told.
     if (isBeingOpened || this.#environment.isShared) return this.#run(this.#remove(session.coordinationId, [waitId]));
     session.closeWait(waitId);
@@ -109,8 +130,8 @@ export class WaitsBySession {
         session.coordinationId,
         plainOperation((draft) => {
           if (draft.header === undefined) return;
-          for (const { wait, isAdmitted } of waits.values()) {
-            if (isAdmitted && draft.waits.get(wait.waitId) === undefined) openWait(draft, wait);
+          for (const { shown } of waits.values()) {
+            if (shown !== undefined && draft.waits.get(shown.waitId) === undefined) openWait(draft, shown);
           }
           draft.waits.putOwner(owner, draft.nowMs);
         }),
