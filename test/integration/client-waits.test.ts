@@ -231,7 +231,7 @@ describe("the SDK's waits while their server restarts", () => {
     await answerer.register({ leaseMs: 600_000, heartbeat: false });
     const waiting = waiter.waitFor([user, post]);
     const asking = waiter.request({ messageType: "ask" }, { recipients: ["answerer"] });
-    await untilWaiting(waiter, 1n);
+    await untilWaiting(waiter, 2n);
     const signalId = await eventually(async () => {
       const { signals } = await answerer.history().page();
       expect(signals).toHaveLength(1);
@@ -240,7 +240,7 @@ describe("the SDK's waits while their server restarts", () => {
     await first.stop();
     await using second = await spawnServer(["--store", store, "--port", String(first.port)]);
     await answerer.dependencyResolved({ dependencyType: "model", dependencyId: "User" });
-    await untilWaiting(waiter, 1n);
+    await untilWaiting(waiter, 2n);
     await answerer.dependencyResolved({ dependencyType: "model", dependencyId: "Post" });
     expect(await waiting).toEqual({ sequences: [2n, 3n] });
     await answerer.message({ messageType: "answer" }, { correlationId: signalId });

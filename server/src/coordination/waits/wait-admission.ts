@@ -115,7 +115,8 @@ function reachedWaits(wait: WaitRecord, world: WaitWorld): readonly WaitRecord[]
   const waits = [wait];
   for (const agentId of reached) {
     for (const each of world.waitsOf(agentId)) {
-      if (each.waitId === wait.waitId) continue;
+      // What an agent waits for beside its work keeps it from nothing.
+      if (each.waitId === wait.waitId || each.independent) continue;
       waits.push(each);
       addNamed(each, providers, reached);
     }
