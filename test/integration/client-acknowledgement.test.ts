@@ -205,11 +205,12 @@ describe.each(connections)("acknowledged subscriptions by %s", (_, connect) => {
     const { asker, first } = agents();
     await ask(asker, 1);
     const attempts: number[] = [];
-    const options = { subscription: "tasks", from: "earliest", ack: { deadlineMs: 300 } } as const;
+    const deadlineMs = 1_000;
+    const options = { subscription: "tasks", from: "earliest", ack: { deadlineMs } } as const;
     await using worker = first.work(options, async ({ delivery }, lease) => {
       attempts.push(delivery.attempt);
       const deadline = delivery.deadline?.getTime() ?? 0;
-      await eventually(() => expect(delivery.deadline?.getTime()).toBeGreaterThan(deadline + 300));
+      await eventually(() => expect(delivery.deadline?.getTime()).toBeGreaterThan(deadline + deadlineMs));
       expect(lease.aborted).toBe(false);
     });
     await worker.ready();

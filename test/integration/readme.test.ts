@@ -25,7 +25,7 @@ const PRINTED = [
     "model-generator: ask User, completed UserModel",
     "#2 model-generator after START",
     "#3 contract-parser after REPLY",
-    "#4 model-generator after MESSAGE",
+    "#4 model-generator after WAIT",
     "readme-timeline",
     "",
   ].join("\n"),
