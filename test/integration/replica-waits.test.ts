@@ -268,7 +268,8 @@ const resolved = (dependencyId: string) =>
     const [a, b] = [servers.at(0), servers.at(1)];
     await register(b, "answerer");
     const asked = prepareSignal(messageRequest({ requestId: "r" }));
-    const reply = a.coordinator.waits.request(asked, 60_000, new AbortController().signal);
+    const { signal: abort } = new AbortController();
+    const reply = a.coordinator.waits.request(asked, { timeoutMs: 60_000, waitMs: 60_000, abort });
     const correlationId = await eventually(async () => {
       const { entries } = await b.history();
       expect(entries).toHaveLength(1);

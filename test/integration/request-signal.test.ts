@@ -2,6 +2,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { AgentState } from "@coordination-signals/proto/coordination/v1/agent";
 import { SignalType } from "@coordination-signals/proto/coordination/v1/signal";
 import { describe, expect, test } from "@jest/globals";
+import { deadlineOf } from "../support/deadline-of.js";
 import { eventually } from "../support/eventually.js";
 import { refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note, type SignalInit } from "../support/sample-signals.js";
@@ -45,6 +46,17 @@ describe.each(protocols)("RequestSignal by $name", ({ connect }) => {
       event: { case: "interAgentMessage", value: { requiresResponse: true } },
     });
     expect(answer).toMatchObject({ senderAgentId: "answerer", sequence: 3n, correlationId: asked?.signalId });
+  });
+
+  test("ends by itself, with the request's name, before its call's deadline does it", async () => {
+    const coordinationId = newCoordinationId();
+    await client.agents.registerAgent({ coordinationId, agentId: "answerer" });
+    const request = questionOf(coordinationId, { requestId: "r" });
+    const refusal = await refusalOf(client.signals.requestSignal({ request }, { headers: deadlineOf(400) }));
+    expect(refusal).toMatchObject({ code: "DeadlineExceeded", reason: "REQUEST_TIMEOUT", metadata: { sequence: "1" } });
+    const again = client.signals.requestSignal({ request });
+    await reply(client, coordinationId, refusal.metadata["signal_id"] ?? "");
+    expect(await again).toMatchObject({ request: { sequence: 1n }, reply: { sequence: 2n } });
   });
 });
 

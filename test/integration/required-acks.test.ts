@@ -2,6 +2,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Priority } from "@coordination-signals/proto/coordination/v1/signal";
 import { StartPosition } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { deadlineOf } from "../support/deadline-of.js";
 import { eventually } from "../support/eventually.js";
 import { refusalFromStatus, refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note, type SignalInit } from "../support/sample-signals.js";
@@ -144,6 +145,18 @@ describe("required_acks", () => {
     expect(await again).toMatchObject({ sequence: 1n, deduplicated: true });
     expect(await send(client, coordinationId, ["away", "validator"], soon)).toMatchObject({ deduplicated: true });
     expect(await headOf(client, coordinationId)).toBe(1n);
+  });
+
+  test("ends by itself, with who is missing, before its call's deadline does it", async () => {
+    const coordinationId = newCoordinationId();
+    await create(client, coordinationId, "away");
+    const request = { ...note(coordinationId), requiredAcks: ["away"] };
+    const refusal = await refusalOf(client.signals.sendSignal(request, { headers: deadlineOf(400) }));
+    expect(refusal).toMatchObject({
+      code: "DeadlineExceeded",
+      reason: "REQUEST_TIMEOUT",
+      metadata: { missing: "away" },
+    });
   });
 
   test("is refused at once and stores nothing where a named agent has no subscription that could get the signal", async () => {

@@ -1,6 +1,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { WaitMode } from "@coordination-signals/proto/coordination/v1/wait";
 import { describe, expect, test } from "@jest/globals";
+import { deadlineOf } from "../support/deadline-of.js";
 import { eventually } from "../support/eventually.js";
 import { refusalOf } from "../support/refusal.js";
 import { newCoordinationId, note } from "../support/sample-signals.js";
@@ -46,9 +47,7 @@ describe.each(protocols)("WaitFor by $name", ({ connect }) => {
   test("ends by itself, with what is missing, before its call's deadline does it", async () => {
     const coordinationId = newCoordinationId();
     const wait = { coordinationId, agentId: "w", conditions: [model("Post")], timeout: long };
-    // Said to the server only: a client that knows of it may give up before the answer is there.
-    const headers = { "grpc-timeout": "400m", "connect-timeout-ms": "400" };
-    const refusal = await refusalOf(client.coordinations.waitFor(wait, { headers }));
+    const refusal = await refusalOf(client.coordinations.waitFor(wait, { headers: deadlineOf(400) }));
     expect(refusal).toMatchObject({
       code: "DeadlineExceeded",
       reason: "WAIT_TIMEOUT",

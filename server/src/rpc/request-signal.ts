@@ -9,6 +9,7 @@ import {
 import { CoordinationError } from "../model/coordination-error.js";
 import { defaultResponseTimeoutMs, maxResponseTimeoutMs } from "../model/limits.js";
 import { prepareSignal } from "../model/prepare-signals.js";
+import { callWaitMs } from "./call-wait-ms.js";
 import { refuseRequiredAcks } from "./send-signal.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
 
@@ -16,12 +17,17 @@ import type { ServiceDependencies } from "./service-dependencies.js";
 export async function requestSignal(
   { coordinator }: ServiceDependencies,
   { request }: RequestSignalRequest,
-  { signal }: HandlerContext,
+  { signal: abort, timeoutMs: callTimeMs }: HandlerContext,
 ): Promise<RequestSignalResponse> {
   if (request === undefined) throw new CoordinationError("INVALID_REQUEST", "request is not set");
   refuseRequiredAcks(request, "a request is answered with its reply");
   const timeoutMs = responseTimeoutMs(request);
-  const { request: sent, reply } = await coordinator.waits.request(prepareSignal(request), timeoutMs, signal);
+  const waitMs = callWaitMs(timeoutMs, callTimeMs());
+  const { request: sent, reply } = await coordinator.waits.request(prepareSignal(request), {
+    timeoutMs,
+    waitMs,
+    abort,
+  });
   return create(RequestSignalResponseSchema, { request: sent.signal, reply: reply.signal });
 }
 

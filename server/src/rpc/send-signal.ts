@@ -4,6 +4,7 @@ import type { RequiredAcks } from "../delivery/acknowledged/required-acks.js";
 import { CoordinationError } from "../model/coordination-error.js";
 import { defaultAckTimeoutMs } from "../model/limits.js";
 import { sendResponse } from "./batch-response.js";
+import { callWaitMs } from "./call-wait-ms.js";
 import { spanMs } from "./request-fields.js";
 import type { ServiceDependencies } from "./service-dependencies.js";
 import { preparedFrom, WireSend } from "./wire-send/wire-send.js";
@@ -13,12 +14,13 @@ export async function sendSignal(
   { coordinator }: ServiceDependencies,
   request: SendSignalRequest,
   // Its signal is made when it is asked for.
-  context: Pick<HandlerContext, "signal">,
+  context: Pick<HandlerContext, "signal" | "timeoutMs">,
 ): Promise<SendSignalResponse> {
   const required = requiredAcksOf(request);
   const prepared = preparedFrom(request);
   if (required === undefined) return sendResponse(await coordinator.send(prepared));
-  return sendResponse(await coordinator.waits.sendAcknowledged(prepared, required, context.signal));
+  const timeoutMs = callWaitMs(required.timeoutMs, context.timeoutMs());
+  return sendResponse(await coordinator.waits.sendAcknowledged(prepared, { ...required, timeoutMs }, context.signal));
 }
 
 /** Refuses required acknowledgements where nobody would wait for them. Throws INVALID_REQUEST. */

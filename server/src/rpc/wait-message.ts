@@ -25,6 +25,7 @@ import type { FilterExpressionCompiler } from "../model/filter-expression.js";
 import { defaultWaitTimeoutMs, maxListedWaitBytes, maxWaitBytes } from "../model/limits.js";
 import { compileSignalFilter } from "../model/signal-filter.js";
 import type { AgentConditionRecord, WaitConditionRecord, WaitRecord } from "../state/wait-record.js";
+import { callWaitMs } from "./call-wait-ms.js";
 import { cutToBytes } from "./cut-to-bytes.js";
 import { spanMs } from "./request-fields.js";
 
@@ -52,19 +53,9 @@ export function waitRequestFrom(
     conditions: request.conditions.map((condition, index) => conditionFrom(condition, index, expressions)),
     ...modeFrom(request),
     independent: request.independent,
-    timeoutMs: waitTimeMs(spanMs(request.timeout, defaultWaitTimeoutMs), callTimeMs),
+    timeoutMs: callWaitMs(spanMs(request.timeout, defaultWaitTimeoutMs), callTimeMs),
   };
 }
-
-/** How long to wait: less than the call may take, for a call that its deadline ends does not say what is missing. */
-function waitTimeMs(wantedMs: number, callTimeMs = Number.POSITIVE_INFINITY): number {
-  const answerMs = Math.min(mostAnswerMs, callTimeMs / answerShare);
-  return Math.min(wantedMs, Math.max(1, Math.floor(callTimeMs - answerMs)));
-}
-
-// The answer needs time as well, to get to a client that gives up at the deadline by itself: a tenth of the call's time, up to 50 ms.
-const answerShare = 10;
-const mostAnswerMs = 50;
 
 /** What became of a wait's conditions. */
 export function waitResponse(states: readonly ConditionState[]): WaitForResponse {

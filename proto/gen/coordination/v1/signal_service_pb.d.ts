@@ -87,7 +87,8 @@ export declare type SendSignalRequest = Message<"coordination.v1.SendSignalReque
   requiredAcks: string[];
 
   /**
-   * With required_acks, and only then: how long the call waits for them, from 1 ms to 1 h; unset means 30 s.
+   * With required_acks, and only then: how long the call waits for them, from 1 ms to 1 h; unset means 30 s. In a call whose deadline
+   * is earlier it ends before that, as WaitFor does.
    *
    * @generated from field: google.protobuf.Duration ack_timeout = 10;
    */
@@ -801,7 +802,8 @@ export declare const ReplaySignalsResponseSchema: GenMessage<ReplaySignalsRespon
 export declare type RequestSignalRequest = Message<"coordination.v1.RequestSignalRequest"> & {
   /**
    * The request: an InterAgentMessage. It is stored with requires_response set. Its response_timeout_ms, at most 1 h and by
-   * default 30 s, is how long to wait from when it was stored.
+   * default 30 s, is how long to wait from when it was stored. In a call whose deadline is earlier the wait ends before that, as that of
+   * WaitFor does.
    *
    * @generated from field: coordination.v1.SendSignalRequest request = 1;
    */

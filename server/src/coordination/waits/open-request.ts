@@ -17,14 +17,20 @@ export interface Reply {
   readonly reply: LogEntry;
 }
 
+/** How long a call waits for a reply. */
+export interface ReplyTime {
+  /** From when the request was stored. */
+  readonly timeoutMs: number;
+  /** At the most, from when the call waits. */
+  readonly waitMs: number;
+  readonly abort: AbortSignal;
+}
+
 /** What a call that waits for a reply works with. */
-export interface OpenRequestOptions {
+export interface OpenRequestOptions extends ReplyTime {
   readonly environment: WaitEnvironment;
   readonly session: SessionState;
   readonly request: StoredSignal;
-  /** From when the request was stored. */
-  readonly timeoutMs: number;
-  readonly abort: AbortSignal;
 }
 
 /** A call that waits for the reply to a request: the first signal after it that `isReply`. */
@@ -33,6 +39,8 @@ export class OpenRequest {
   readonly #latch = new WakeLatch();
   readonly #scan: LogScan;
   #reply: LogEntry | undefined;
+  /** When it ends without a reply, from when the request was stored. */
+  #limitMs = 0;
   #isTimeOver = false;
   #hasLookedAgain = false;
 
@@ -50,11 +58,12 @@ export class OpenRequest {
    * COORDINATION_CLOSED, COORDINATION_NOT_FOUND, SHUTTING_DOWN, and with the signal's reason when the caller has gone.
    */
   async run(): Promise<Reply> {
-    const { session, environment, request, timeoutMs, abort } = this.#options;
+    const { session, environment, request, timeoutMs, waitMs, abort } = this.#options;
     const { signalId, entry } = request;
     const leave = session.parkedWaits.park({ correlationId: signalId }, this.#latch.set);
-    const passedMs = Math.max(0, environment.clock.nowMs() - request.entry.timestampMs);
-    const timer = setTimeout(() => this.#endTime(), Math.max(0, timeoutMs - passedMs));
+    const passedMs = Math.max(0, environment.clock.nowMs() - entry.timestampMs);
+    this.#limitMs = Math.min(timeoutMs, passedMs + waitMs);
+    const timer = setTimeout(() => this.#endTime(), Math.max(0, this.#limitMs - passedMs));
     abort.addEventListener("abort", this.#latch.set);
     session.activity.subscriptionOpened(entry.facts.senderAgentId);
     try {
@@ -111,13 +120,13 @@ export class OpenRequest {
   }
 
   #timeout(): CoordinationError {
-    const { request, timeoutMs } = this.#options;
+    const { request } = this.#options;
     const { signalId } = request;
     const recipients = request.entry.facts.recipientAgentIds.slice(0, maxNamedAgents).join(",");
     const whom = recipients === "" ? "everyone" : recipients.replaceAll(",", ", ");
     return new CoordinationError(
       "REQUEST_TIMEOUT",
-      `no reply from ${whom} to request ${signalId} within ${timeoutMs} ms: a late one will be in history`,
+      `no reply from ${whom} to request ${signalId} within ${this.#limitMs} ms: a late one will be in history`,
       { metadata: { signal_id: signalId, sequence: String(request.entry.sequence), recipients } },
     );
   }

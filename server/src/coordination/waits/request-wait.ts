@@ -8,6 +8,7 @@ import type { WaitRecord } from "../../state/wait-record.js";
 import type { StoredSignal } from "../stored-signal.js";
 import type { ConditionState } from "./condition-state.js";
 import { endedWait } from "./end-of-wait.js";
+import type { ReplyTime } from "./open-request.js";
 import { checkRoom, openWait } from "./wait-admission.js";
 import type { WaitEnvironment } from "./wait-environment.js";
 import { nothingMatched } from "./wait-request.js";
@@ -21,12 +22,12 @@ export class RequestWait implements ShownWait {
   readonly waitId = nextId();
   readonly isBeingOpened = false;
   readonly #environment: WaitEnvironment;
-  readonly #timeoutMs: number;
+  readonly #time: ReplyTime;
   #record: WaitRecord | undefined;
 
-  constructor(environment: WaitEnvironment, timeoutMs: number) {
+  constructor(environment: WaitEnvironment, time: ReplyTime) {
     this.#environment = environment;
-    this.#timeoutMs = timeoutMs;
+    this.#time = time;
   }
 
   get shown(): WaitRecord | undefined {
@@ -43,7 +44,9 @@ export class RequestWait implements ShownWait {
   /** Begins it, under the coordination's lock, for a request that is stored. Throws TOO_MANY_WAITS. */
   open(draft: Draft, request: StoredSignal): void {
     const { clock, owner } = this.#environment;
+    const { timeoutMs, waitMs } = this.#time;
     const { sequence, signalId, timestampMs, entry } = request;
+    const startTimeMs = clock.nowMs();
     const { senderAgentId, recipientAgentIds } = entry.facts;
     checkRoom(draft, this.waitId);
     this.#record = {
@@ -61,8 +64,8 @@ export class RequestWait implements ShownWait {
       mode: "all",
       needed: 1,
       independent: true,
-      startTimeMs: clock.nowMs(),
-      expireTimeMs: timestampMs + this.#timeoutMs,
+      startTimeMs,
+      expireTimeMs: Math.min(timestampMs + timeoutMs, startTimeMs + waitMs),
       owner,
       matched: nothingMatched,
     };

@@ -11,7 +11,7 @@ import { appendChecked } from "../append-signals.js";
 import type { StoredSignal } from "../stored-signal.js";
 import { takesNoChanges } from "../takes-no-changes.js";
 import type { ConditionState } from "./condition-state.js";
-import { OpenRequest, type Reply } from "./open-request.js";
+import { OpenRequest, type Reply, type ReplyTime } from "./open-request.js";
 import { OpenWaits } from "./open-waits.js";
 import { RequestWait } from "./request-wait.js";
 import { checkResponders } from "./responders.js";
@@ -65,11 +65,11 @@ export class WaitingCalls {
    * Sends a signal that asks for a reply and waits for it; repeated with the same request_id, goes on waiting. Throws what refuses
    * the signal, NO_RESPONDERS, TOO_MANY_WAITS, and what `OpenRequest.run` rejects with.
    */
-  request(signal: PreparedSignal, timeoutMs: number, abort: AbortSignal): Promise<Reply> {
+  request(signal: PreparedSignal, time: ReplyTime): Promise<Reply> {
     this.#checkTakesChanges();
     const { environment, validation, metrics } = this.#options;
     const { coordinationId } = signal.facts;
-    const wait = new RequestWait(environment, timeoutMs);
+    const wait = new RequestWait(environment, time);
     const append = appendChecked(signal, validation, (draft, stored) => {
       if (!stored.isDeduplicated) checkResponders(draft, signal.signal);
       wait.open(draft, stored);
@@ -77,7 +77,7 @@ export class WaitingCalls {
     const ask = async (session: SessionState): Promise<Reply> => {
       const request = await environment.directory.execute(coordinationId, append);
       if (!request.isDeduplicated) metrics.signalSent(signal.facts.type, 1);
-      return untilReply(new OpenRequest({ environment, session, request, timeoutMs, abort }), session, wait);
+      return untilReply(new OpenRequest({ environment, session, request, ...time }), session, wait);
     };
     return this.#open.hold(coordinationId, async (session) => {
       const { request, reply } = await this.#open.showDuring(session, wait, () => ask(session));
