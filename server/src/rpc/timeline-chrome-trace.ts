@@ -9,10 +9,12 @@ import {
   WaitOutcome,
 } from "@coordination-signals/proto/coordination/v1/timeline";
 import { maxResponseBytes } from "../model/limits.js";
+import { rowsOfSpans } from "./rows-of-spans.js";
 
 /*
  * The trace event format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU. The coordination is a
- * process and every agent a thread of it; the critical path is a thread of its own before them. Times are in microseconds.
+ * process and every agent a thread of it; the critical path is a thread of its own before them. Spans of one thread must not overlap,
+ * or viewers leave one out: waits of an agent at the same time are on further threads of it. Times are in microseconds.
  */
 
 interface TraceEvent {
@@ -28,19 +30,28 @@ interface TraceEvent {
 const pid = 1;
 const pathThread = 0;
 
+/** An agent's lane, and the threads that show it: on the first one its signals, and on each some of its waits. */
+interface LaneThreads {
+  readonly lane: TimelineLane;
+  readonly tid: number;
+  readonly count: number;
+  /** By wait_id. */
+  readonly waitThreads: ReadonlyMap<string, number>;
+}
+
 /** The timeline as a trace that chrome://tracing and Perfetto open. */
 export function chromeTraceText(coordinationId: string, timeline: GetTimelineResponse): string {
-  const threads = new Map(timeline.lanes.map(({ agentId }, index) => [agentId, index + 1]));
   const endMs = msOf(timeline.endTime);
+  const lanes = threadsOfLanes(timeline.lanes, endMs);
   const names = [
     nameEvent("process_name", pathThread, coordinationId),
     nameEvent("thread_name", pathThread, "critical path"),
-    ...timeline.lanes.map(({ agentId }, index) => nameEvent("thread_name", index + 1, agentId)),
+    ...lanes.flatMap(laneNames),
   ];
   const events = [
     ...pathEvents(timeline),
-    ...timeline.lanes.flatMap((lane, index) => laneEvents(lane, index + 1, endMs)),
-    ...arrowEvents(timeline, threads),
+    ...lanes.flatMap((lane) => laneEvents(lane, endMs)),
+    ...arrowEvents(timeline, lanes),
   ];
   return traceText(names, events);
 }
@@ -59,6 +70,29 @@ function traceText(names: readonly TraceEvent[], events: readonly TraceEvent[]):
   return `{"displayTimeUnit":"ms","otherData":{"leftOutEvents":${leftOutEvents}},"traceEvents":[\n${lines.join(",\n")}\n]}\n`;
 }
 
+function threadsOfLanes(lanes: readonly TimelineLane[], endMs: number): readonly LaneThreads[] {
+  let next = pathThread + 1;
+  return lanes.map((lane) => {
+    const tid = next;
+    const rows = rowsOfSpans(
+      lane.waits.map(({ startTime, endTime }) => ({
+        startMs: msOf(startTime),
+        endMs: endTime === undefined ? endMs : msOf(endTime),
+      })),
+    );
+    const waitThreads = new Map(lane.waits.map(({ waitId }, index) => [waitId, tid + (rows[index] ?? 0)]));
+    const count = rows.reduce((most, row) => Math.max(most, row + 1), 1);
+    next += count;
+    return { lane, tid, count, waitThreads };
+  });
+}
+
+function laneNames({ lane: { agentId }, tid, count }: LaneThreads): readonly TraceEvent[] {
+  return Array.from({ length: count }, (_, row) =>
+    nameEvent("thread_name", tid + row, row === 0 ? agentId : `${agentId} (${row + 1})`),
+  );
+}
+
 function nameEvent(name: "process_name" | "thread_name", tid: number, value: string): TraceEvent {
   return { name, ph: "M", pid, tid, ts: 0, args: { name: value } };
 }
@@ -72,9 +106,9 @@ function pathEvents({ criticalPath }: GetTimelineResponse): readonly TraceEvent[
     }));
 }
 
-function laneEvents(lane: TimelineLane, tid: number, endMs: number): readonly TraceEvent[] {
+function laneEvents({ lane, tid, waitThreads }: LaneThreads, endMs: number): readonly TraceEvent[] {
   return [
-    ...lane.waits.map((wait) => waitEvent(wait, tid, endMs)),
+    ...lane.waits.map((wait) => waitEvent(wait, waitThreads.get(wait.waitId) ?? tid, endMs)),
     ...lane.idleGaps.map(({ startTime, endTime }) => spanEvent({ name: "idle", cat: "idle", tid }, startTime, endTime)),
     ...lane.signals.map(({ sequence, timestamp, signalType, summary, recipientAgentIds }) => ({
       name: `#${sequence} ${summary}`,
@@ -108,7 +142,9 @@ function conditionText({ description, sequence, agentIds }: TimelineWait["condit
 }
 
 /** An arrow from each signal that met a condition to the end of the wait. */
-function arrowEvents(timeline: GetTimelineResponse, threads: ReadonlyMap<string, number>): readonly TraceEvent[] {
+function arrowEvents(timeline: GetTimelineResponse, lanes: readonly LaneThreads[]): readonly TraceEvent[] {
+  const threads = new Map(lanes.map(({ lane, tid }) => [lane.agentId, tid]));
+  const waitThreads = new Map(lanes.flatMap((lane) => [...lane.waitThreads]));
   const signalTimes = new Map(
     timeline.lanes.flatMap(({ signals }) => signals.map(({ sequence, timestamp }) => [sequence, timestamp] as const)),
   );
@@ -117,7 +153,7 @@ function arrowEvents(timeline: GetTimelineResponse, threads: ReadonlyMap<string,
     const sent = signalTimes.get(edge.sequence);
     const wait = waits.get(edge.waitId);
     const from = threads.get(edge.toAgentId);
-    const to = threads.get(edge.fromAgentId);
+    const to = waitThreads.get(edge.waitId);
     if (sent === undefined || wait?.endTime === undefined || from === undefined || to === undefined) return [];
     const arrow = { name: "ends wait", cat: "wait", id, pid };
     return [

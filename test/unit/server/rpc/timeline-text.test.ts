@@ -73,6 +73,39 @@ describe("a timeline as a trace", () => {
     ]);
   });
 
+  test("shows waits at the same time on threads of their own, for a viewer leaves out what overlaps", () => {
+    const wait = (waitId: string, startMs: number, endMs: number) => ({
+      waitId,
+      startTime: at(startMs),
+      endTime: at(endMs),
+      conditionCount: 1,
+      conditions: [{ description: waitId, sequence: 1n, agentIds: ["b"] }],
+    });
+    const lanes = [
+      { agentId: "a", waits: [wait("w1", 0, 20), wait("w2", 10, 30), wait("w3", 20, 40), wait("w4", 25, 35)] },
+      { agentId: "b", signals: [signal(1n, 30)] },
+    ];
+    const edges = [{ fromAgentId: "a", toAgentId: "b", waitId: "w2", sequence: 1n, decisive: true }];
+    const all = events(chromeTraceText("c", timeline({ lanes, edges, criticalPath: [] })));
+    expect(all.filter(({ ph }) => ph === "X").map(({ tid, name }) => [tid, name])).toEqual([
+      [1, "waits for w1"],
+      [2, "waits for w2"],
+      [1, "waits for w3"],
+      [3, "waits for w4"],
+    ]);
+    expect(all.filter(({ ph }) => ph === "s" || ph === "f").map(({ ph, tid }) => [ph, tid])).toEqual([
+      ["s", 4],
+      ["f", 2],
+    ]);
+    expect(all.filter(({ name }) => name === "thread_name").map(({ tid, args }) => [tid, args])).toEqual([
+      [0, { name: "critical path" }],
+      [1, { name: "a" }],
+      [2, { name: "a (2)" }],
+      [3, { name: "a (3)" }],
+      [4, { name: "b" }],
+    ]);
+  });
+
   test("is cut before it becomes too large, and says so", () => {
     const signals = Array.from({ length: 10_000 }, (_, index) => signal(BigInt(index), index, "x".repeat(100)));
     const text = chromeTraceText("c", timeline({ lanes: [{ agentId: "a", signals }] }));
