@@ -94,10 +94,23 @@ function stateName(state: AgentState): string {
   return state === AgentState.UNSPECIFIED ? "not registered" : (AgentState[state] ?? "").toLowerCase();
 }
 
-/** In quotes Mermaid takes everything but a quote, and entities of its own. */
+/**
+ * In quotes Mermaid takes everything but a quote, entities of its own and of HTML, and `\n`, which it breaks the line at; a directive,
+ * `%%{...}%%`, it takes from wherever it stands.
+ */
 function mermaidLabel(text: string): string {
-  return text.replaceAll("#", "#35;").replaceAll('"', "#quot;").replaceAll("<", "#lt;").replaceAll(">", "#gt;");
+  return text.replace(/["#%&<>\\]/g, (character) => mermaidEntities[character] ?? character);
 }
+
+const mermaidEntities: Readonly<Record<string, string>> = {
+  '"': "#quot;",
+  "#": "#35;",
+  "%": "#37;",
+  "&": "#amp;",
+  "<": "#lt;",
+  ">": "#gt;",
+  "\\": "#92;",
+};
 
 function dotLabel(text: string): string {
   return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;

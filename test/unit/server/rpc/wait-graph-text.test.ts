@@ -33,13 +33,23 @@ describe("the wait graph as text", () => {
         "flowchart LR",
         '  a0["a (waiting)"]:::loop',
         '  a1["b (not registered)"]',
-        '  a0 ==>|"dependency model #quot;#lt;U#gt; \\ #35;1#quot;"| a1',
+        '  a0 ==>|"dependency model #quot;#lt;U#gt; #92; #35;1#quot;"| a1',
         '  w0(["a signal: nobody"])',
         "  a1 -.-> w0",
         "  classDef loop stroke:#c00,stroke-width:3px",
         "",
       ].join("\n"),
     );
+  });
+
+  test("keeps what Mermaid would take for a directive, an entity or the end of a line", () => {
+    const named = create(GetWaitGraphResponseSchema, {
+      agents: [{ agentId: "a" }],
+      waits: [
+        { waitId: "1", agentId: "a", pendingConditions: [{ description: "%%{init: {}}%% &lt; \\n", anyone: true }] },
+      ],
+    });
+    expect(mermaidText(named)).toContain('w0(["#37;#37;{init: {}}#37;#37; #amp;lt; #92;n: nobody"])');
   });
 
   test("is a digraph of Graphviz in which names cannot become syntax", () => {
