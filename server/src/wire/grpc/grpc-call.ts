@@ -116,7 +116,7 @@ export class GrpcCall implements WatchedCall, RequestFrameCall, RequestOwner {
   fail(error: ConnectError): void {
     if (this.response.isFinished) return;
     const { callRefused } = this.#environment.observer;
-    this.response.finish(failureTrailers(error, this.response.addedTrailer, (reason) => callRefused?.(reason)));
+    this.response.fail(failureTrailers(error, this.response.addedTrailer, (reason) => callRefused?.(reason)));
     this.#end();
   }
 

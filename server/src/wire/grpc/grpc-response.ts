@@ -93,6 +93,23 @@ export class GrpcResponse {
     this.flush();
   }
 
+  /**
+   * Ends the response with an error's trailers, behind what was written. Where nothing was, they are all of it, in the place of
+   * headers: a client repeats a call by its retry policy only as long as no headers have come.
+   */
+  fail(trailers: OutgoingHttpHeaders): void {
+    const stream = this.#stream;
+    const hasBegun = stream.headersSent || this.#frames.length > 0 || this.#header !== undefined;
+    if (this.isFinished) return;
+    if (hasBegun || this.#isClosed || stream.destroyed || stream.closed) {
+      this.finish(trailers);
+      return;
+    }
+    this.#trailers = trailers;
+    stream.respond({ ...this.#ownHeaders, ...trailers }, { endStream: true });
+    this.#stopRequestSoon();
+  }
+
   /** Hands to Node.js what it takes now. */
   flush(): void {
     this.#isScheduled = false;
@@ -112,9 +129,8 @@ export class GrpcResponse {
 
   /** Sends the trailers; called when Node.js asks for them. */
   sendTrailers(): void {
-    const stream = this.#stream;
-    stream.sendTrailers(this.#trailers ?? {});
-    if (!stream.endAfterHeaders && !stream.readableEnded) setImmediate(stopRequest, stream);
+    this.#stream.sendTrailers(this.#trailers ?? {});
+    this.#stopRequestSoon();
   }
 
   /** Drops what waits: nobody is there to read it. */
@@ -131,9 +147,18 @@ export class GrpcResponse {
   }
 
   #sendHeaders(): void {
-    const own = { ":status": 200, "content-type": this.#contentType };
+    const own = this.#ownHeaders;
     const added = this.#header;
     this.#stream.respond(added === undefined ? own : { ...Object.fromEntries(added), ...own }, wantsTrailers);
+  }
+
+  get #ownHeaders(): OutgoingHttpHeaders {
+    return { ":status": 200, "content-type": this.#contentType };
+  }
+
+  #stopRequestSoon(): void {
+    const stream = this.#stream;
+    if (!stream.endAfterHeaders && !stream.readableEnded) setImmediate(stopRequest, stream);
   }
 
   #takePart(): Uint8Array {
