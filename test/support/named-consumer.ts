@@ -1,8 +1,11 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { SignalFilterSchema } from "@coordination-signals/proto/coordination/v1/signal";
 import type { AckItem, AckOutcome } from "../../server/src/delivery/acknowledged/acknowledge-operation.js";
 import type { DeliveryOrder } from "../../server/src/delivery/reading-order.js";
 import type { TailItem } from "../../server/src/delivery/tail-item.js";
 import type { LogEntry } from "../../server/src/model/log-entry.js";
 import { compileSignalFilter } from "../../server/src/model/signal-filter.js";
+import { keptFilter } from "../../server/src/rpc/kept-filter.js";
 import type { SignalCoordinator } from "../../server/src/signal-coordinator.js";
 import type { SubscriptionPolicy } from "../../server/src/state/subscription-record.js";
 
@@ -10,6 +13,7 @@ import type { SubscriptionPolicy } from "../../server/src/state/subscription-rec
 export interface NamedParts {
   readonly agentId?: string;
   readonly order?: DeliveryOrder;
+  readonly filter?: MessageInitShape<typeof SignalFilterSchema>;
   readonly policy?: Partial<SubscriptionPolicy>;
 }
 
@@ -32,7 +36,7 @@ export class NamedConsumer {
   readonly #abort = new AbortController();
   readonly #items: AsyncGenerator<TailItem, void, undefined>;
 
-  constructor(coordinator: SignalCoordinator, { agentId = "", order = "sequence", policy }: NamedParts = {}) {
+  constructor(coordinator: SignalCoordinator, { agentId = "", order = "sequence", filter, policy }: NamedParts = {}) {
     this.#coordinator = coordinator;
     const request = {
       coordinationId: "c",
@@ -44,7 +48,7 @@ export class NamedConsumer {
     };
     const definition = {
       agentId,
-      filter: "",
+      filter: keptFilter(filter && create(SignalFilterSchema, filter)) ?? "",
       start: { at: "earliest" as const },
       order: order === "priority" ? order : undefined,
       includeOwn: false,
@@ -80,6 +84,14 @@ export class NamedConsumer {
       }
     }
     clearTimeout(timer);
+  }
+
+  /** Takes items until there are no more. */
+  async untilEnd(): Promise<void> {
+    const timer = setTimeout(() => this.#abort.abort(new Error("it goes on")), patienceMs);
+    while ((await this.#items.next()).done !== true);
+    clearTimeout(timer);
+    this.#abort.signal.throwIfAborted();
   }
 
   /** Acknowledges in one commit; without an action, that it is done. */

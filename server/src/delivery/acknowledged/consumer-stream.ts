@@ -70,7 +70,7 @@ export class ConsumerStream {
         } else if (isDraining()) {
           yield this.#checkpoint();
           throw shuttingDown("join the subscription again");
-        } else if (this.#isDone(header)) {
+        } else if (this.#options.dispatcher.isDone) {
           return yield* this.#reportRest();
         } else if (!this.#hasCaughtUp && this.#isAtHead(header)) {
           yield* this.#announceCaughtUp();
@@ -109,14 +109,6 @@ export class ConsumerStream {
 
   #isAtHead({ headSequence }: CoordinationHeader): boolean {
     return this.#options.dispatcher.position >= headSequence;
-  }
-
-  /** Whether nothing can come any more, to no consumer: all is scanned and settled, and the time is over or the log is closed. */
-  #isDone(header: CoordinationHeader): boolean {
-    const { session, dispatcher, matcher, clock } = this.#options;
-    if (!this.#isAtHead(header) || session.named.deliveriesOf(dispatcher.subscription.name).size > 0) return false;
-    const { beforeTimeMs } = matcher.filter;
-    return header.closeTimeMs !== undefined || (beforeTimeMs !== undefined && clock.nowMs() >= beforeTimeMs);
   }
 
   async *#batches({ signals: given, throughSequence, liveSinceMs }: Grant): AsyncGenerator<TailItem, void, undefined> {

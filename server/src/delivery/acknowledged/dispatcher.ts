@@ -84,6 +84,18 @@ export class Dispatcher {
     return leastOf(this.#place().positions);
   }
 
+  /** Whether nothing can come any more, to no consumer: all is scanned and settled, and the time is over or the log is closed. */
+  get isDone(): boolean {
+    const { environment, session, matcher } = this.#options;
+    const { header } = session;
+    if (header === undefined || this.position < header.headSequence) return false;
+    if (session.named.deliveriesOf(this.subscription.name).size > 0) return false;
+    const { beforeTimeMs } = matcher.filter;
+    return (
+      header.closeTimeMs !== undefined || (beforeTimeMs !== undefined && environment.clock.nowMs() >= beforeTimeMs)
+    );
+  }
+
   /** Begins to hand out signals to a consumer. */
   join(consumer: Consumer): void {
     this.#consumers.add(consumer);
@@ -350,14 +362,13 @@ export class Dispatcher {
     const { name, secret } = this.subscription;
     const isThere = session.named.definitions.get(name)?.secret === secret;
     const isCaughtUp = this.position >= (header?.headSequence ?? 0n);
-    const isEmpty = session.named.deliveriesOf(name).size === 0;
     const state = [
       header?.epoch,
       header?.generation,
       header?.closeTimeMs,
       isThere,
       isCaughtUp,
-      isCaughtUp && isEmpty && header?.closeTimeMs !== undefined,
+      this.isDone,
       environment.isDraining(),
     ].join();
     if (state === this.#lastState) return;
