@@ -91,9 +91,14 @@ function parseText(text: string): ReturnType<typeof parse> {
     return parse(text);
   } catch (error) {
     if (error instanceof RangeError)
-      throw new ExpressionError("it is nested too deeply", positionAt(text, tokenStart(text, 0)));
+      throw new ExpressionError(rangeFault(error), positionAt(text, tokenStart(text, 0)));
     throw new ExpressionError(syntaxFault(error), syntaxPosition(error, text));
   }
+}
+
+/** The parser has no error of its own for these two: its stack is full, or an escape is made a character that is none. */
+function rangeFault({ message }: RangeError): string {
+  return message.startsWith("Invalid code point") ? "a text has an escape of no character" : "it is nested too deeply";
 }
 
 /** The parser's own message lists every token it knows; what it stumbled over says more. */

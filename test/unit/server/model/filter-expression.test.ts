@@ -251,6 +251,8 @@ describe("FilterExpressionCompiler.compile", () => {
       "it has 215 nodes with its macros expanded, limit is 200",
     ],
     [`\n ${"[".repeat(990)}`, "2:2", "it is nested too deeply"],
+    [String.raw`true || '\u{1F600}' == ''`, "1:1", "a text has an escape of no character"],
+    [String.raw`'\U00110000' == ''`, "1:1", "a text has an escape of no character"],
   ])("refuses %.20s at %s, where it is too much or yields another type", (text, position, fault) => {
     const refusal = refusalOf(() => compiler.compile(text));
     expect(refusal).toMatchObject({ reason: "INVALID_FILTER", metadata: { part: "expression", position } });
