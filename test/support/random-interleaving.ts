@@ -328,8 +328,7 @@ class Interleaving {
       const toSequence = headSequence > BigInt(signals) ? headSequence - BigInt(signals) : 0n;
       const result = await current.coordinator.rollBack("c", { toSequence, reason: "", requestedBy: "" });
       if (result.removedSignals === 0n) return;
-      const throughSequence = toSequence + result.removedSignals;
-      const { epoch, generation } = result.header;
+      const { epoch, generation, headSequence: throughSequence } = result.header;
       this.#life(epoch).rollbacks.push({ afterSequence: toSequence, throughSequence, generation });
     } catch (error) {
       // Nothing is there yet or any more, or the place was rolled back before: then nothing happens.

@@ -4,7 +4,7 @@ import { type AgentProgress, type AgentRecord, isKnownAgent } from "../state/age
 import type { Draft } from "../state/draft.js";
 import type { LogReader } from "../state/log-reader.js";
 import type { Operation } from "../state/operation.js";
-import { removedRangeAt } from "../state/removed-ranges.js";
+import { countAfter, removedRangeAt } from "../state/removed-ranges.js";
 import type { SessionDirectory } from "../state/session-directory.js";
 import type { CoordinationHeader, JournalRecord, SignalStore } from "../store/signal-store.js";
 import { DerivedState, noProgress } from "./derived-state.js";
@@ -22,7 +22,7 @@ export interface RollbackRequest {
 /** What a rollback did. */
 export interface RollbackResult {
   readonly header: CoordinationHeader;
-  /** Numbers that left the log; 0 when the head was there already. */
+  /** Numbers that left the log; 0 when there were none after the sequence. */
   readonly removedSignals: bigint;
 }
 
@@ -153,7 +153,9 @@ function checkRollback(header: CoordinationHeader, toSequence: bigint): void {
       { metadata: { resume_after_sequence: String(removed.afterSequence) } },
     );
   }
-  if (header.removedRanges.length >= maxRemovedRanges && toSequence < headSequence) {
+  // What was removed after the sequence becomes part of what is removed now.
+  const kept = header.removedRanges.filter(({ afterSequence }) => afterSequence < toSequence);
+  if (kept.length >= maxRemovedRanges && toSequence < headSequence) {
     throw new CoordinationError(
       "TOO_MANY_ROLLBACKS",
       `the history remembers ${maxRemovedRanges} rollbacks, which is the limit`,
@@ -170,7 +172,8 @@ function rollBack(
   state: DerivedState,
   { toSequence, reason, requestedBy }: RollbackRequest,
 ): RollbackResult {
-  if (toSequence === header.headSequence) return { header, removedSignals: 0n };
+  const removedSignals = countAfter(header, toSequence);
+  if (removedSignals === 0n) return { header, removedSignals };
   for (const record of [...draft.agents()]) restoreAgent(draft, record, state, toSequence);
   for (const key of draft.dependencyKeys()) if (!state.dependencies.has(key)) draft.removeDependency(key);
   for (const record of state.dependencies.values()) draft.putDependency(record, Number.POSITIVE_INFINITY);
@@ -180,7 +183,7 @@ function rollBack(
     sequences: { from: toSequence + 1n, through: header.headSequence },
     detail: reason,
   });
-  return { header: draft.begin(), removedSignals: header.headSequence - toSequence };
+  return { header: draft.begin(), removedSignals };
 }
 
 function restoreAgent(draft: Draft, record: AgentRecord, state: DerivedState, toSequence: bigint): void {

@@ -1,8 +1,21 @@
-import type { RemovedRange } from "../store/signal-store.js";
+import type { CoordinationHeader, RemovedRange } from "../store/signal-store.js";
 
 /** Adds what a rollback removes; ranges that lie in it become part of it. */
 export function withRemovedRange(ranges: readonly RemovedRange[], added: RemovedRange): readonly RemovedRange[] {
   return [...ranges.filter((range) => range.afterSequence < added.afterSequence), added];
+}
+
+/** How many numbers after a sequence are in a log: what was removed before is there no more. */
+export function countAfter(
+  { headSequence, removedRanges }: Pick<CoordinationHeader, "headSequence" | "removedRanges">,
+  sequence: bigint,
+): bigint {
+  return removedRanges
+    .filter(({ afterSequence }) => afterSequence >= sequence)
+    .reduce(
+      (left, { afterSequence, throughSequence }) => left - (throughSequence - afterSequence),
+      headSequence - sequence,
+    );
 }
 
 /** Drops ranges that no position inside the history can lie in any more. */

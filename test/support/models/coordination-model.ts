@@ -72,7 +72,8 @@ export class CoordinationModel {
   rollBack(to: number): ModelAnswer {
     if (to < this.oldest - 1) return "CURSOR_EXPIRED";
     if (to < this.head && to > 0 && !this.log.some(({ sequence }) => sequence === to)) return "ROLLED_BACK";
-    if (to === this.head) return 0;
+    const removed = this.log.filter(({ sequence }) => sequence > to).length;
+    if (removed === 0) return 0;
     this.log = this.log.filter(({ sequence }) => sequence <= to);
     for (const [name, agent] of [...this.agents]) {
       const sent = this.log.filter(({ subject }) => agentName(subject) === name);
@@ -82,7 +83,7 @@ export class CoordinationModel {
       if (!agent.isRegistered && sent.length === 0) this.agents.delete(name);
       else this.agents.set(name, { ...agent, milestone });
     }
-    return this.head - to;
+    return removed;
   }
 
   register(name: string): string {

@@ -411,7 +411,7 @@ export declare type RollbackCoordinationResponse = Message<"coordination.v1.Roll
   coordination?: Coordination | undefined;
 
   /**
-   * How many numbers left the log; 0 when to_sequence was the head.
+   * How many numbers left the log; 0 when none was after to_sequence: nothing changes then.
    *
    * @generated from field: uint64 removed_signals = 2;
    */

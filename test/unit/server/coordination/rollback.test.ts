@@ -52,4 +52,26 @@ describe("A rollback", () => {
     expect(results.map(({ header }) => header.generation)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     expect((await subject.history()).entries.map(({ sequence }) => sequence)).toEqual([1n]);
   });
+
+  test("counts what it takes out itself, and changes nothing where nothing is left to take out", async () => {
+    await using subject = new CoordinatorUnderTest();
+    await subject.fill(5);
+    expect((await rollBack(subject, 3n)).removedSignals).toBe(2n);
+    const before = await subject.header();
+    expect(await rollBack(subject, 3n)).toMatchObject({ removedSignals: 0n, header: { generation: 1 } });
+    expect(await subject.header()).toEqual(before);
+    await subject.send();
+    expect(await rollBack(subject, 1n)).toMatchObject({ removedSignals: 3n, header: { generation: 2 } });
+  });
+
+  test("that the history cannot remember is refused, one that takes out what others left is not", async () => {
+    await using subject = new CoordinatorUnderTest();
+    for (let head = 0n; head < 200n; head += 2n) {
+      await subject.fill(2);
+      await rollBack(subject, head + 1n);
+    }
+    await subject.fill(2);
+    await expect(rollBack(subject, 201n)).rejects.toMatchObject({ reason: "TOO_MANY_ROLLBACKS" });
+    expect((await rollBack(subject, 197n)).removedSignals).toBe(3n);
+  });
 });
