@@ -279,6 +279,18 @@ describe("WaitFor", () => {
       expect(await openWaitCount(client, coordinationId)).toBe(0);
     });
 
+    test("with WAIT_TIMEOUT that names no signal that has come, and tells what has failed", async () => {
+      const coordinationId = newCoordinationId();
+      await client.signals.sendSignal({ coordinationId, senderAgentId: "a", event: message("go") });
+      await complete(coordinationId, "a", { error: "it broke" });
+      const conditions = [messageOfType("go"), completionOf("a"), model("Post")];
+      const wait = { agentId: "w", conditions, mode: WaitMode.AT_LEAST, atLeast: 2, timeout: short };
+      const refusal = await refusalOf(waitFor(coordinationId, wait));
+      expect(refusal.message).toContain('2 of 3 conditions are not met: dependency model "Post", nobody is there');
+      expect(refusal.message).toContain('agent "a" completed, failed: agent "a" completed with an error: it broke');
+      expect(refusal.metadata).toMatchObject({ missing_count: "1", failed_count: "1" });
+    });
+
     test("when the coordination is closed, also for those who come later", async () => {
       const coordinationId = newCoordinationId();
       await client.signals.sendSignal(resolved(coordinationId, "User"));

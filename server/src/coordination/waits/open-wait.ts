@@ -280,7 +280,7 @@ export class OpenWait implements PumpedReader, ShownWait {
   #timeout(): Error {
     const world = this.#world;
     const others = world.waits.filter(({ waitId }) => waitId !== this.wait.waitId);
-    return waitTimeout(this.wait, { ...world, waits: [...others, this.current] });
+    return waitTimeout(this.current, { ...world, waits: [...others, this.current] }, this.#environment.hidden);
   }
 
   #execute<T>(run: Parameters<typeof plainOperation<T>>[0]): Promise<T> {

@@ -4,7 +4,7 @@ import { ErrorMetadata } from "../../model/error-metadata.js";
 import { maxErrorMessageBytes, maxErrorMetadataBytes } from "../../model/limits.js";
 import type { HiddenValues } from "../../model/transform/hidden-values.js";
 import type { WaitRecord } from "../../state/wait-record.js";
-import type { ConditionFailure } from "./condition-state.js";
+import { type ConditionFailure, conditionStates } from "./condition-state.js";
 import { failureText } from "./failure-text.js";
 import { type PendingConditionView, waitViewOf } from "./wait-graph.js";
 import { describeCondition, describeStanding } from "./wait-text.js";
@@ -53,12 +53,14 @@ export function deadlock(path: readonly string[]): CoordinationError {
   return errorOf("DEADLOCK", `agents wait for each other: ${text}`, metadata);
 }
 
-/** Says what is still missing when the time is over, and who could bring it. */
-export function waitTimeout(wait: WaitRecord, world: WaitWorld): CoordinationError {
+/** Says what is still missing when the time is over, who could bring it, and what has failed, without the values that are kept back. */
+export function waitTimeout(wait: WaitRecord, world: WaitWorld, hidden: HiddenValues): CoordinationError {
   const { isOrphan, blockedBy, pending } = waitViewOf(world, wait);
+  const failed = failuresOf(wait, world);
   const metadata = new ErrorMetadata();
   metadata.add("orphan", String(isOrphan));
   metadata.add("missing_count", String(pending.length));
+  if (failed.length > 0) metadata.add("failed_count", String(failed.length));
   if (blockedBy.length > 0) metadata.addNames("blocked_by", blockedBy, maxBlockers);
   const missing = pending.slice(0, maxNamedConditions).map((condition, index) => {
     const record = wait.conditions[condition.conditionIndex];
@@ -68,9 +70,13 @@ export function waitTimeout(wait: WaitRecord, world: WaitWorld): CoordinationErr
     }
     return `${what}, ${describeProviders(condition, world)}`;
   });
+  const failures = failed
+    .slice(0, maxNamedConditions)
+    .map((failure) => `${describeCondition(failure.condition)}, failed: ${failureText(failure, hidden).description}`);
   const waitedMs = Math.max(0, wait.expireTimeMs - wait.startTimeMs);
-  const count = `${pending.length} of ${wait.conditions.length} conditions are not met`;
-  return errorOf("WAIT_TIMEOUT", `waited ${waitedMs} ms, ${count}: ${missing.join("; ")}`, metadata);
+  const count = `${pending.length + failed.length} of ${wait.conditions.length} conditions are not met`;
+  const text = [...missing, ...failures].join("; ");
+  return errorOf("WAIT_TIMEOUT", `waited ${waitedMs} ms, ${count}: ${text}`, metadata);
 }
 
 /** Says that no more waits can be open. */
@@ -92,6 +98,10 @@ export function waitDeleted(coordinationId: string): CoordinationError {
   return new CoordinationError("COORDINATION_NOT_FOUND", `coordination "${coordinationId}" was deleted`, {
     metadata: { coordination_id: coordinationId },
   });
+}
+
+function failuresOf(wait: WaitRecord, world: WaitWorld): readonly ConditionFailure[] {
+  return conditionStates(wait, world).flatMap((state) => (state.is === "failed" ? state.failure : []));
 }
 
 function describeProviders({ agentIds, anyone }: PendingConditionView, world: WaitWorld): string {
