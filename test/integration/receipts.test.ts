@@ -182,6 +182,23 @@ describe("receipts and explanations", () => {
     expect(summary(await receiptsOf(client, coordinationId, 5n))).toEqual(["other - 0"]);
   });
 
+  test("tell of each subscription of an agent by itself, also for a signal that names the agent", async () => {
+    const coordinationId = newCoordinationId();
+    await register(client, coordinationId, "a");
+    const gone = read(client, coordinationId, "a");
+    await client.signals.sendSignal(note(coordinationId, "1"));
+    await gone.untilSignals(1);
+    await eventually(async () => expect(await verdictOf(client, coordinationId, 1n, "a")).toBe("DELIVERED"));
+    gone[Symbol.dispose]();
+    using other = read(client, coordinationId, "a", { filter: { minPriority: Priority.LOW } });
+    await client.signals.sendSignal(note(coordinationId, "2", { recipientAgentIds: ["a"] }));
+    await other.untilSignals(2);
+    await eventually(async () => {
+      const { subscriptions } = await explain(client, coordinationId, 2n, "a");
+      expect(subscriptions.map(({ verdict }) => DeliveryVerdict[verdict])).toEqual(["DELIVERED", "NOT_YET"]);
+    });
+  });
+
   test("know what a reader that has gone has not got, and that it got it when it came back", async () => {
     const coordinationId = newCoordinationId();
     await register(client, coordinationId, "a");

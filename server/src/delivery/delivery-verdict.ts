@@ -63,9 +63,9 @@ export class DeliveryJudge {
     const part = filter === undefined ? undefined : this.#failedPart(filter);
     if (part !== undefined) return { is: "filtered", part };
     // Where signals are read by their priority, one can be handed over before others that came earlier.
-    const exactMs = this.#directedMs(directed);
-    if (exactMs === undefined && stored.sequence > BigInt(stretch.through)) return { is: "notYet" };
-    return { is: "delivered", timeMs: exactMs ?? this.#passedMs(stretch) };
+    const isAhead = stretch.ahead?.includes(String(stored.sequence)) ?? false;
+    if (!isAhead && stored.sequence > BigInt(stretch.through)) return { is: "notYet" };
+    return { is: "delivered", timeMs: this.#directedMs(directed) ?? this.#passedMs(stretch) };
   }
 
   #directedMs(directed: ReadingRecord["directed"]): number | undefined {

@@ -8,6 +8,8 @@ export interface StretchRecord {
   readonly through: string;
   /** By when everything through a sequence had been handed over, in milliseconds on the wall clock; ascending, thinned out. */
   readonly times: readonly (readonly [sequence: string, timeMs: number])[];
+  /** Signals that name the agent and were handed over ahead of `through`, as the order of priority does; the last ones. Unset for none. */
+  readonly ahead?: readonly string[];
 }
 
 /** What one agent was handed by one server, as the journal keeps it. */
@@ -38,6 +40,7 @@ interface Stretch {
   readonly after: bigint;
   through: bigint;
   times: (readonly [sequence: bigint, timeMs: number])[];
+  ahead: readonly bigint[];
   /** A subscription goes on with it now. */
   isOpen: boolean;
 }
@@ -56,6 +59,7 @@ export class AgentReading {
       after: BigInt(stretch.after),
       through: BigInt(stretch.through),
       times: stretch.times.map(([sequence, timeMs]) => [BigInt(sequence), timeMs] as const),
+      ahead: (stretch.ahead ?? []).map(BigInt),
       isOpen: false,
     }));
     this.#directed = record.directed.map(([sequence, timeMs]) => [BigInt(sequence), timeMs] as const);
@@ -70,12 +74,13 @@ export class AgentReading {
 
   toRecord(): ReadingRecord {
     return {
-      stretches: this.#stretches.map(({ filter, includeOwn, after, through, times }) => ({
+      stretches: this.#stretches.map(({ filter, includeOwn, after, through, times, ahead }) => ({
         filter,
         includeOwn,
         after: String(after),
         through: String(through),
         times: times.map(([sequence, timeMs]) => [String(sequence), timeMs] as const),
+        ...(ahead.length > 0 && { ahead: ahead.map(String) }),
       })),
       directed: this.#directed.map(([sequence, timeMs]) => [String(sequence), timeMs] as const),
     };
@@ -101,6 +106,7 @@ export class AgentReading {
       after: startSequence,
       through: startSequence,
       times: [],
+      ahead: [],
       isOpen: false,
     };
     this.#stretches.push(stretch);
@@ -132,7 +138,11 @@ export class OpenReading {
 
   /** Notes that everything through a sequence was handed over that it asked for, with these signals that name the agent. */
   delivered(throughSequence: bigint, directed: readonly bigint[], nowMs: number): void {
-    if (throughSequence > this.#stretch.through) passThrough(this.#stretch, throughSequence, nowMs);
+    const stretch = this.#stretch;
+    if (throughSequence > stretch.through) passThrough(stretch, throughSequence, nowMs);
+    if (directed.length + stretch.ahead.length > 0) {
+      stretch.ahead = [...stretch.ahead, ...directed].filter((each) => each > stretch.through).slice(-maxDirected);
+    }
     this.#reading.noteDirected(directed, nowMs);
     this.#onChange();
   }

@@ -47,6 +47,18 @@ describe("AgentReading", () => {
     expect(ranges.at(-1)).toBe("40-40");
   });
 
+  test("knows what was handed over ahead of the rest, also after a restart, until the rest has come", () => {
+    const before = new AgentReading();
+    before.open(wish, 1).delivered(2n, [1n, 7n, 9n], 5);
+    expect(before.toRecord().stretches[0]?.ahead).toEqual(["7", "9"]);
+    const reading = new AgentReading(before.toRecord());
+    const resumed = reading.open({ ...wish, startSequence: 2n, isResumed: true }, 6);
+    resumed.delivered(8n, [], 7);
+    expect(reading.toRecord().stretches[0]?.ahead).toEqual(["9"]);
+    resumed.delivered(9n, [], 8);
+    expect(reading.toRecord().stretches[0]).not.toHaveProperty("ahead");
+  });
+
   test("thins out its times and never tells one too early", () => {
     const reading = new AgentReading();
     const open = reading.open(wish, 0);
