@@ -1,6 +1,6 @@
 import { durationFromMs, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Priority, SignalType } from "@coordination-signals/proto/coordination/v1/signal";
-import { StartPosition } from "@coordination-signals/proto/coordination/v1/signal_service";
+import { DeliveryOrder, StartPosition } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { refusalFrom } from "../support/refusal.js";
 import { newCoordinationId, note, notes, type SignalInit } from "../support/sample-signals.js";
@@ -46,6 +46,28 @@ describe.each(protocols)("Subscribe by $name", ({ connect }) => {
     expect(subscription.signals.map(({ sequence }) => sequence)).toEqual(sequences(1, 15));
     checkRangesJoin(subscription.items);
   });
+
+  test.each([
+    ["SEQUENCE", DeliveryOrder.SEQUENCE],
+    ["PRIORITY", DeliveryOrder.PRIORITY],
+  ])(
+    "goes on in order %s where more than the history holds has passed a reader by that none of it concerns",
+    async (_, order) => {
+      const coordinationId = newCoordinationId();
+      await send(...notes(coordinationId, 2));
+      using ofType = open({ coordinationId, order, filter: { signalTypes: [SignalType.AGENT_COMPLETED] } });
+      using ofAgent = open({ coordinationId, order, agentId: "1" });
+      await Promise.all([ofType.until("caughtUp"), ofAgent.until("caughtUp")]);
+      const others = { senderAgentId: "sender", recipientAgentIds: ["sender"] };
+      for (let round = 0; round < 3; round += 1) await send(...notes(coordinationId, 90, others));
+      await send({ coordinationId, senderAgentId: "sender", event: { case: "agentCompleted", value: {} } });
+      for (const subscription of [ofType, ofAgent]) {
+        await subscription.untilSignals(1);
+        expect(subscription.signals.map(({ sequence }) => sequence)).toEqual([273n]);
+        checkRangesJoin(subscription.items);
+      }
+    },
+  );
 
   test("starts at the latest by default", async () => {
     const coordinationId = newCoordinationId();

@@ -157,7 +157,8 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
     if (this.#state === "ready") this.#go();
   }
 
-  wake(): void {
+  wake(passedSequence?: bigint): void {
+    if (passedSequence !== undefined) this.#pass(passedSequence);
     this.#state = "ready";
     this.#environment.round.add(this);
   }
@@ -336,6 +337,7 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
     tailer.#timer = undefined;
     if (tailer.#state !== "parked") return;
     tailer.session.readers.leave(tailer);
+    tailer.#pass(tailer.session.header?.headSequence ?? 0n);
     tailer.#go();
   }
 
@@ -372,6 +374,15 @@ export class Tailer implements PumpedReader, ParkedReader, ReadingSource {
     this.#positions = positions;
     this.#position = leastOf(positions);
     this.#owner.positionSequence = this.#position;
+  }
+
+  /**
+   * Moves past what came while it was parked and did not concern it, without a look: that may have left the history by now, and no
+   * reader is behind because of it.
+   */
+  #pass(sequence: bigint): void {
+    if (this.#position >= sequence) return;
+    this.#moveTo(this.#positions.map((position) => (position < sequence ? sequence : position)));
   }
 
   #cursor(): string {

@@ -12,8 +12,11 @@ export interface ReaderInterest {
 /** A reader that waits for the log to grow. */
 export interface ParkedReader {
   readonly interest: ReaderInterest;
-  /** Says that something may be there. Called once; the reader is no longer parked then. */
-  wake(): void;
+  /**
+   * Says that something may be there. Called once; the reader is no longer parked then. Nothing through the sequence, where there is
+   * one, concerns the reader of what came since it was parked.
+   */
+  wake(passedSequence?: bigint): void;
 }
 
 /**
@@ -66,36 +69,35 @@ export class ReaderIndex {
     }
   }
 
-  #wakeForEntry({ facts }: LogEntry): void {
-    const { senderAgentId, recipientAgentIds: recipients } = facts;
-    const typeBit = 1 << facts.type;
+  #wakeForEntry(entry: LogEntry): void {
+    const { senderAgentId, recipientAgentIds: recipients } = entry.facts;
     if (recipients.length === 0) {
       for (const [agentId, group] of this.#byAgent) {
-        this.#wakeGroup(group, typeBit, agentId !== "" && agentId === senderAgentId);
+        this.#wakeGroup(group, entry, agentId !== "" && agentId === senderAgentId);
       }
       return;
     }
-    this.#wakeGroup(this.#byAgent.get(""), typeBit, false);
-    for (const agentId of recipients) this.#wakeGroup(this.#byAgent.get(agentId), typeBit, false);
+    this.#wakeGroup(this.#byAgent.get(""), entry, false);
+    for (const agentId of recipients) this.#wakeGroup(this.#byAgent.get(agentId), entry, false);
     if (!recipients.includes(senderAgentId)) {
-      this.#wakeGroup(this.#byAgent.get(senderAgentId), typeBit, true);
+      this.#wakeGroup(this.#byAgent.get(senderAgentId), entry, true);
     }
   }
 
-  #wakeGroup(group: ParkedReader | Set<ParkedReader> | undefined, typeBit: number, isOwn: boolean): void {
+  #wakeGroup(group: ParkedReader | Set<ParkedReader> | undefined, entry: LogEntry, isOwn: boolean): void {
     if (group === undefined) return;
-    if (!(group instanceof Set)) this.#wakeIfFor(group, typeBit, isOwn);
-    else for (const reader of group) this.#wakeIfFor(reader, typeBit, isOwn);
+    if (!(group instanceof Set)) this.#wakeIfFor(group, entry, isOwn);
+    else for (const reader of group) this.#wakeIfFor(reader, entry, isOwn);
   }
 
-  #wakeIfFor(reader: ParkedReader, typeBit: number, isOwn: boolean): void {
+  #wakeIfFor(reader: ParkedReader, { facts, sequence }: LogEntry, isOwn: boolean): void {
     const { typeMask, includeOwn } = reader.interest;
-    if ((typeMask & typeBit) !== 0 && (!isOwn || includeOwn)) this.#wake(reader);
+    if ((typeMask & (1 << facts.type)) !== 0 && (!isOwn || includeOwn)) this.#wake(reader, sequence - 1n);
   }
 
-  #wake(reader: ParkedReader): void {
+  #wake(reader: ParkedReader, passedSequence?: bigint): void {
     this.leave(reader);
-    reader.wake();
+    reader.wake(passedSequence);
   }
 }
 

@@ -31,6 +31,24 @@ class ParkedReaders {
 }
 
 describe("ReaderIndex", () => {
+  test("says through where nothing concerned a reader that it wakes, unless the log has changed otherwise", () => {
+    const index = new ReaderIndex();
+    const passed: (bigint | undefined)[] = [];
+    const reader = {
+      interest: { agentId: "a", typeMask: everyType, includeOwn: false },
+      wake: (sequence?: bigint) => void passed.push(sequence),
+    };
+    index.park(reader);
+    index.wakeFor([
+      entryAt(5n, { recipientAgentIds: ["b"] }),
+      entryAt(6n, { recipientAgentIds: ["a"] }),
+      entryAt(7n, {}),
+    ]);
+    index.park(reader);
+    index.wakeAll();
+    expect(passed).toEqual([5n, undefined]);
+  });
+
   test("wakes everybody but the sender for a signal to everyone", () => {
     const readers = new ParkedReaders();
     readers.park("observer", {});
