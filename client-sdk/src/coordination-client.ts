@@ -110,7 +110,7 @@ export class CoordinationClient implements AsyncDisposable {
       maxQueuedSignals: queue.maxQueuedSignals ?? 10_000,
       maxQueuedBytes: queue.maxQueuedBytes ?? 64 * 1024 * 1024,
       closeTimeoutMs,
-      assertOpen: () => this.#assertOpen(),
+      isOpen: () => this.#closing === undefined,
       closed: this.#closed.signal,
       open: new OpenResources(),
     };
@@ -148,8 +148,9 @@ export class CoordinationClient implements AsyncDisposable {
   }
 
   /**
-   * Ends all subscriptions, stops heartbeats, waits for the answers of sends, at most `closeTimeoutMs`, and closes the
-   * connection. Never rejects; closing again does nothing. What is called afterwards throws CancelledError.
+   * Ends all subscriptions, stops heartbeats, waits for handlers that run, however long they take, and for the answers of sends, at
+   * most `closeTimeoutMs`, and closes the connection. Never rejects; closing again does nothing. What is called afterwards throws
+   * CancelledError. A handler must not await it: it would wait for itself.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();

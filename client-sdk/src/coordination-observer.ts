@@ -103,7 +103,7 @@ export class CoordinationObserver implements AsyncDisposable {
     options: WorkOptions<Case>,
     handler: WorkHandler<Case>,
   ): Worker<Case> {
-    const { maxConcurrent, onError: _, ...subscribing } = options;
+    const { maxConcurrent, onError: _, signal: __, ...subscribing } = options;
     checkNumber("maxConcurrent", maxConcurrent, boundRule);
     return new Worker({ ...this.consume<Case>(subscribing), open: this.#open }, handler, options);
   }
@@ -274,7 +274,10 @@ export class CoordinationObserver implements AsyncDisposable {
     await remove(caller, (attempt) => coordinations.deleteCoordination(request, attempt), options);
   }
 
-  /** Ends this session's subscriptions, waits for the answers of its sends, and stops its heartbeats. The coordination goes on. */
+  /**
+   * Ends this session's subscriptions, waits for handlers that run and for the answers of its sends, and stops its heartbeats. The
+   * coordination goes on. A handler must not await it: it would wait for itself.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     await this.#open.close();
@@ -300,8 +303,12 @@ export class CoordinationObserver implements AsyncDisposable {
 
   /** Throws when the session was disposed of or the client closed. */
   protected assertOpen(): void {
-    this.#environment.assertOpen();
-    if (this.#closed) throw clientClosedError();
+    if (!this.isOpen) throw clientClosedError();
+  }
+
+  /** Whether neither the session was disposed of nor the client closed. */
+  protected get isOpen(): boolean {
+    return !this.#closed && this.#environment.isOpen();
   }
 
   /** What the registry is called with. */

@@ -160,9 +160,9 @@ export class CoordinationSession extends CoordinationObserver {
    * live lease count as somebody who can reply. Await `ready()` before telling others that they can ask.
    */
   onRequest(handler: RequestHandler, options: OnRequestOptions = {}): RequestListener {
-    const { subscription: name, ack, from, signal } = options;
+    const { subscription: name, ack, from } = options;
     checkNumber("maxConcurrent", options.maxConcurrent, boundRule);
-    const requests = { types: ["interAgentMessage"], from, signal } as const;
+    const requests = { types: ["interAgentMessage"], from } as const;
     const subscription =
       name === undefined && ack === undefined
         ? this.subscribe({ ...requests, expression: requestExpression(undefined) })
@@ -172,7 +172,7 @@ export class CoordinationSession extends CoordinationObserver {
             subscription: name ?? "",
             ack,
           }).subscription;
-    const send = this.message.bind(this);
+    const send = this.#reply.bind(this);
     return new RequestListener({ subscription, send, open: this.openResources }, handler, options);
   }
 
@@ -231,6 +231,12 @@ export class CoordinationSession extends CoordinationObserver {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Sends a handler's reply, while the session is being closed, too: closing waits for handlers. */
+  async #reply(value: InterAgentMessageInit, options: SignalOptions): Promise<SendResult> {
+    const send = encodeSend(this, { ...options, event: { case: "interAgentMessage", value } });
+    return this.isOpen ? this.#sender.send(send, undefined) : this.#sender.sendLast(send);
   }
 
   /** Makes a call that can take long once earlier sends are answered; it is given up with the session. */

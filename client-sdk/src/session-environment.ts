@@ -28,8 +28,8 @@ export interface SessionEnvironment {
   readonly maxQueuedSignals: number;
   readonly maxQueuedBytes: number;
   readonly closeTimeoutMs: number;
-  /** Throws CancelledError once the client is being closed: what began then would never be released. */
-  readonly assertOpen: () => void;
+  /** False once the client is being closed: what began then would never be released. */
+  readonly isOpen: () => boolean;
   /** Aborted when the client is closed. */
   readonly closed: AbortSignal;
   /** What is open in the client. */

@@ -40,7 +40,7 @@ export class AcknowledgedSubscription<Case extends SignalEventCase = SignalEvent
   /** Made by `session.subscribe()` with a name. */
   constructor(environment: AcknowledgedEnvironment, options: AcknowledgedSubscribeOptions<Case>) {
     const { open, leases } = environment;
-    const { subscription, ack: _, from: __, onStatus, ...others } = options;
+    const { subscription, ack: _, from: __, onStatus, signal, ...others } = options;
     const requestFrom = acknowledgedRequests(environment, options);
     const acknowledger = new Acknowledger({ ...environment, subscription });
     const position = new NamedPosition(durableStartFrom(options), {
@@ -55,10 +55,15 @@ export class AcknowledgedSubscription<Case extends SignalEventCase = SignalEvent
     // It is this object that is closed with its owner: acknowledgements are answered before the stream goes.
     const inner = { ...environment, open: new OpenResources(), named: { position, requestFrom } };
     open.add(this);
+    const onAbort = () => void this.close();
+    signal?.addEventListener("abort", onAbort, { once: true });
     this.#subscription = new Subscription<Case>(inner, {
       ...others,
+      // Closing it waits for acknowledgements; one that has not begun has none.
+      signal: signal?.aborted === true ? signal : undefined,
       onStatus: (status) => {
         if (status.type === "closed") {
+          signal?.removeEventListener("abort", onAbort);
           open.remove(this);
           leases?.loseAll();
         }

@@ -1,5 +1,6 @@
 import type { OpenResource, OpenResources } from "../open-resources.js";
 import type { SignalEventCase } from "../signals/typed-signal.js";
+import { SignalHandlers } from "../subscription/signal-handlers.js";
 import type { AcknowledgedSubscription } from "./acknowledged-subscription.js";
 import type { DeliveredSignal } from "./delivery.js";
 import type { AcknowledgedSubscribeOptions } from "./durable-subscription-options.js";
@@ -37,8 +38,6 @@ export interface WorkerEnvironment<Case extends SignalEventCase> {
   readonly open: OpenResources;
 }
 
-const defaultMaxConcurrent = 16;
-
 /**
  * Works on the signals of a named subscription until it is closed: some at a time, each acknowledged when it is done, kept from
  * expiring while it waits and is worked on. A signal whose worker dies is delivered again, to another one or to its next life.
@@ -47,23 +46,27 @@ export class Worker<Case extends SignalEventCase = SignalEventCase> implements A
   readonly #environment: WorkerEnvironment<Case>;
   readonly #handler: WorkHandler<Case>;
   readonly #options: WorkOptions<Case>;
-  /** Handlers that run. */
-  readonly #running = new Set<Promise<void>>();
   /** Acknowledgements on their way: the next handler need not wait for them. */
   readonly #settling = new Set<Promise<void>>();
-  readonly #finished: Promise<void>;
-  #isClosing = false;
-  #failure: { readonly error: unknown } | undefined;
+  readonly #handlers: SignalHandlers<DeliveredSignal<Case>>;
 
   /** Made by `session.work()`. */
   constructor(environment: WorkerEnvironment<Case>, handler: WorkHandler<Case>, options: WorkOptions<Case>) {
+    const { subscription: source, open } = environment;
+    const { maxConcurrent, signal } = options;
     this.#environment = environment;
     this.#handler = handler;
     this.#options = options;
-    environment.open.add(this);
-    this.#finished = this.#work();
+    this.#handlers = new SignalHandlers({
+      source,
+      handle: (taken) => this.#workOn(taken),
+      rest: () => Promise.all(this.#settling),
+      maxConcurrent,
+      signal,
+      open,
+    });
     // Whoever waits for it learns of a failure; that nobody does is the same as with a subscription that nobody reads.
-    this.#finished.catch(() => undefined);
+    this.#handlers.finished.catch(() => undefined);
   }
 
   /** Resolves once the subscription stands. Rejects when it ends before. */
@@ -73,42 +76,19 @@ export class Worker<Case extends SignalEventCase = SignalEventCase> implements A
 
   /** Resolves when it was closed or the coordination has ended, and what it was at is done. Rejects with what ended it otherwise. */
   get finished(): Promise<void> {
-    return this.#finished;
+    return this.#handlers.finished;
   }
 
-  /** Takes nothing new, and waits for the handlers that run and for their acknowledgements. Never rejects. */
+  /**
+   * Takes nothing new, and waits for the handlers that run, however long they take, and for their acknowledgements. A handler can call
+   * it and must not await it: it would wait for itself. Never rejects.
+   */
   async close(): Promise<void> {
-    this.#isClosing = true;
-    // Handlers are waited for before the stream goes: with it goes what it has delivered.
-    while (this.#running.size > 0) await Promise.race(this.#running);
-    await this.#environment.subscription.close();
-    await this.#finished.catch(() => undefined);
+    await this.#handlers.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #work(): Promise<void> {
-    const { subscription, open } = this.#environment;
-    const { maxConcurrent = defaultMaxConcurrent } = this.#options;
-    try {
-      for await (const signal of subscription) {
-        if (this.#isClosing) break;
-        this.#start(signal);
-        while (this.#running.size >= maxConcurrent) await Promise.race(this.#running);
-      }
-    } finally {
-      await Promise.all(this.#running);
-      await Promise.all(this.#settling);
-      open.remove(this);
-    }
-    if (this.#failure !== undefined) throw this.#failure.error;
-  }
-
-  #start(signal: DeliveredSignal<Case>): void {
-    const running = this.#workOn(signal).finally(() => this.#running.delete(running));
-    this.#running.add(running);
   }
 
   /** Never rejects: what fails is told to the server, and to `onError`. */
@@ -138,8 +118,7 @@ export class Worker<Case extends SignalEventCase = SignalEventCase> implements A
     try {
       this.#options.onError?.(error, signal);
     } catch (thrown) {
-      this.#failure ??= { error: thrown };
-      void this.#environment.subscription.close();
+      this.#handlers.fail(thrown);
     }
   }
 }

@@ -2,10 +2,12 @@ import type { AckOptions } from "../acknowledgement/ack-policy.js";
 import type { Delivery } from "../acknowledgement/delivery.js";
 import type { DurableSubscriptionOptions } from "../acknowledgement/durable-subscription-options.js";
 import { reasonFrom } from "../acknowledgement/nack-reason.js";
+import { InvalidRequestError } from "../errors/coordination-client-error.js";
 import type { OpenResource, OpenResources } from "../open-resources.js";
 import type { InterAgentMessageInit, SignalOptions } from "../sending/outgoing-signal.js";
 import type { SendResult } from "../sending/send-result.js";
 import type { TypedSignal } from "../signals/typed-signal.js";
+import { SignalHandlers } from "../subscription/signal-handlers.js";
 import type { Subscription } from "../subscription/subscription.js";
 
 /** A request that came. */
@@ -22,7 +24,7 @@ export interface OnRequestOptions {
   readonly messageTypes?: readonly string[] | undefined;
   /**
    * Where to begin to listen. Default "latest". What was asked before, and has a reply of this agent already, is handled again, but
-   * the first reply stands: the handler's must then be the same.
+   * the first reply stands, whatever the handler returns then.
    */
   readonly from?: DurableSubscriptionOptions["from"];
   /**
@@ -39,22 +41,26 @@ export interface OnRequestOptions {
   /**
    * Called when the handler throws or its reply cannot be sent, after which the listener goes on; and without a request when it
    * can hear no more. Default: the listener ends, and `finished` rejects: handle that, or the process ends.
+   *
+   * Also called when the acknowledgement of a request that is answered is not taken: it is heard again, and the reply stands. That
+   * ends no listener, unless this function throws.
    */
   readonly onError?: ((error: unknown, request?: IncomingRequest) => void) | undefined;
 }
 
-/** Where requests come from; with a delivery where they have to be acknowledged. */
-type RequestSource = Pick<Subscription, "ready" | "close"> &
-  AsyncIterable<IncomingRequest & { readonly delivery?: Delivery }>;
+/** A request, with a delivery where it has to be acknowledged. */
+type HeardRequest = IncomingRequest & { readonly delivery?: Delivery };
+
+/** Where requests come from. */
+type RequestSource = Pick<Subscription, "ready" | "close"> & AsyncIterable<HeardRequest>;
 
 /** What a listener works with. */
 export interface RequestListenerEnvironment {
   readonly subscription: RequestSource;
+  /** Sends a reply, also while the session is being closed. */
   readonly send: (event: InterAgentMessageInit, options: SignalOptions) => Promise<SendResult>;
   readonly open: OpenResources;
 }
-
-const defaultMaxConcurrent = 16;
 
 /**
  * Answers requests until it is closed. One that comes twice, after a restart, is answered once: a reply's requestId is made of
@@ -64,19 +70,18 @@ export class RequestListener implements AsyncDisposable, OpenResource {
   readonly #environment: RequestListenerEnvironment;
   readonly #handler: RequestHandler;
   readonly #options: OnRequestOptions;
-  readonly #running = new Set<Promise<void>>();
-  readonly #finished: Promise<void>;
-  #failure: { readonly error: unknown } | undefined;
+  readonly #handlers: SignalHandlers<HeardRequest>;
 
   /** Made by `session.onRequest()`. */
   constructor(environment: RequestListenerEnvironment, handler: RequestHandler, options: OnRequestOptions) {
+    const { subscription: source, open } = environment;
+    const { maxConcurrent, signal, onError } = options;
     this.#environment = environment;
     this.#handler = handler;
     this.#options = options;
-    environment.open.add(this);
-    this.#finished = this.#listen();
-    const { onError } = options;
-    if (onError !== undefined) this.#finished.catch((error: unknown) => onError(error));
+    const handle = (request: HeardRequest) => this.#handle(request);
+    this.#handlers = new SignalHandlers({ source, handle, maxConcurrent, signal, open });
+    if (onError !== undefined) this.#handlers.finished.catch((error: unknown) => onError(error));
   }
 
   /** Resolves once it listens: requests that are sent from then on are heard. Rejects when it ends before. */
@@ -86,33 +91,19 @@ export class RequestListener implements AsyncDisposable, OpenResource {
 
   /** Resolves when it was closed or the coordination has ended, and what it was at is done. Rejects with what ended it otherwise. */
   get finished(): Promise<void> {
-    return this.#finished;
+    return this.#handlers.finished;
   }
 
-  /** Hears no more requests, and waits for the handlers that run. Never rejects. */
+  /**
+   * Hears no more requests, and waits for the handlers that run, however long they take, and for their replies. A handler can call it
+   * and must not await it: it would wait for itself. Never rejects.
+   */
   async close(): Promise<void> {
-    await this.#environment.subscription.close();
-    await this.#finished.catch(() => undefined);
+    await this.#handlers.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #listen(): Promise<void> {
-    const { subscription, open } = this.#environment;
-    const { maxConcurrent = defaultMaxConcurrent } = this.#options;
-    try {
-      for await (const request of subscription) {
-        if (!this.#isWanted(request)) continue;
-        this.#start(request);
-        while (this.#running.size >= maxConcurrent) await Promise.race(this.#running);
-      }
-    } finally {
-      await Promise.all(this.#running);
-      open.remove(this);
-    }
-    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   #isWanted({ event }: IncomingRequest): boolean {
@@ -120,21 +111,23 @@ export class RequestListener implements AsyncDisposable, OpenResource {
     return event.value.requiresResponse && (messageTypes?.includes(event.value.messageType) ?? true);
   }
 
-  #start(request: IncomingRequest & { readonly delivery?: Delivery }): void {
-    const running = this.#handle(request).finally(() => this.#running.delete(running));
-    this.#running.add(running);
-  }
-
   /** Never rejects: what fails goes to `onError`, or ends the listener. */
-  async #handle(request: IncomingRequest & { readonly delivery?: Delivery }): Promise<void> {
+  async #handle(request: HeardRequest): Promise<void> {
+    if (!this.#isWanted(request)) return;
     const { delivery } = request;
     try {
       await this.#answer(request);
-      await delivery?.ack();
     } catch (error) {
       // What cannot even be refused is delivered again all the same; the first failure is the one to tell.
       if (delivery?.isSettled === false) await delivery.nack({ reason: reasonFrom(error) }).catch(() => undefined);
-      await this.#fail(error, request);
+      this.#fail(error, request);
+      return;
+    }
+    try {
+      await delivery?.ack();
+    } catch (error) {
+      // A lost connection does it: the request is heard again, and its reply is there.
+      if (this.#options.onError !== undefined) this.#fail(error, request);
     }
   }
 
@@ -142,20 +135,24 @@ export class RequestListener implements AsyncDisposable, OpenResource {
     const reply = await this.#handler(request);
     if (reply === undefined) return;
     const { signalId, senderAgentId } = request;
-    await this.#environment.send(reply, {
-      recipients: [senderAgentId],
-      correlationId: signalId,
-      requestId: `reply to ${signalId}`,
-    });
+    try {
+      await this.#environment.send(reply, {
+        recipients: [senderAgentId],
+        correlationId: signalId,
+        requestId: `reply to ${signalId}`,
+      });
+    } catch (error) {
+      // It was answered before, otherwise: by a handler whose process or connection was lost before it could acknowledge.
+      if (!(error instanceof InvalidRequestError && error.reason === "REQUEST_ID_REUSED")) throw error;
+    }
   }
 
-  async #fail(error: unknown, request: IncomingRequest): Promise<void> {
+  #fail(error: unknown, request: IncomingRequest): void {
     try {
       if (this.#options.onError === undefined) throw error;
       this.#options.onError(error, request);
     } catch (thrown) {
-      this.#failure ??= { error: thrown };
-      await this.#environment.subscription.close();
+      this.#handlers.fail(thrown);
     }
   }
 }

@@ -90,6 +90,18 @@ export class SignalSender implements OpenResource {
     });
   }
 
+  /**
+   * Sends what came of work that closing waits for: taken after `close()`, too, and failed when it has no answer `closeTimeoutMs`
+   * later.
+   */
+  sendLast(send: EncodedSend): Promise<SendResult> {
+    const sent = new Promise<SendResult>((resolve, reject) => {
+      this.#take([send], undefined, { atomic: false, resolve, reject });
+    });
+    this.#closing = this.#drain();
+    return sent;
+  }
+
   /** Whether every send so far is answered. */
   get isIdle(): boolean {
     return this.#unanswered === 0;
@@ -129,6 +141,10 @@ export class SignalSender implements OpenResource {
   #enqueue(sends: readonly EncodedSend[], signal: AbortSignal | undefined, waiter: SendWaiter): void {
     if (this.#closing !== undefined) throw clientClosedError();
     if (signal?.aborted) throw cancelledError(signal);
+    this.#take(sends, signal, waiter);
+  }
+
+  #take(sends: readonly EncodedSend[], signal: AbortSignal | undefined, waiter: SendWaiter): void {
     const pending = new PendingSend(sends, this.#nextOrder, waiter, this.#forget);
     this.#assertRoom(pending);
     if (signal !== undefined) pending.listenTo(signal, () => this.#cancel(pending, signal));

@@ -15,7 +15,7 @@ import { contractError } from "../support/contract-errors.js";
 import { createLatch } from "../support/latch.js";
 import { ManualClock } from "../support/manual-clock.js";
 import { connectScripted } from "../support/scripted-client.js";
-import { batch, subscribed } from "../support/scripted-log.js";
+import { batch, storeAll, subscribed } from "../support/scripted-log.js";
 import { neverAnswer } from "../support/scripted-server.js";
 import { delivered, refused, scriptedWork } from "../support/scripted-work.js";
 
@@ -220,6 +220,37 @@ describe("session.subscribe with a name", () => {
     await using subscription = scripted.session.subscribe({ subscription: "work" });
     const [signal] = await take(subscription, 1);
     await expect(signal?.delivery.ack()).rejects.toBeInstanceOf(InternalError);
+  });
+
+  test("waits for acknowledgements when its signal ends it", async () => {
+    const work = scriptedWork([[1]]);
+    const acknowledge = work.script.signals?.acknowledgeSignals;
+    await using scripted = await connectScripted({
+      signals: {
+        ...work.script.signals,
+        batchSendSignals: (request) => storeAll(request),
+        acknowledgeSignals: async (request, context) => {
+          abort.abort();
+          // A round trip later the stream would be gone.
+          await scripted.session.message({ messageType: "note" });
+          return (await acknowledge?.(request, context)) ?? {};
+        },
+      },
+    });
+    const abort = new AbortController();
+    const subscription = scripted.session.subscribe({ subscription: "work", signal: abort.signal });
+    const [signal] = await take(subscription, 1);
+    await signal?.delivery.ack();
+    expect(await work.leftAfter).toBe(1);
+    expect(await subscription.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test("opens no stream when its signal has ended it before", async () => {
+    const work = scriptedWork([[1]]);
+    await using scripted = await connectScripted(work.script);
+    const subscription = scripted.session.subscribe({ subscription: "work", signal: AbortSignal.abort() });
+    expect(await subscription.next()).toEqual({ done: true, value: undefined });
+    expect(work.subscribes).toEqual([]);
   });
 
   test("takes signals without their deliveries for a broken server", async () => {

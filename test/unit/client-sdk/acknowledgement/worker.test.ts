@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import type { DeliveredSignal } from "../../../../client-sdk/src/index.js";
+import { endOfTurn } from "../support/end-of-turn.js";
 import { createLatch } from "../support/latch.js";
 import { ManualClock } from "../support/manual-clock.js";
 import { connectScripted } from "../support/scripted-client.js";
@@ -89,6 +90,34 @@ describe("session.work", () => {
     expect(seen).toEqual([1n]);
     expect(work.said).toEqual(["ack 1.1"]);
   });
+
+  test.each(["close()", "its signal"])(
+    "keeps what its handlers are at when %s ends it and more has come",
+    async (end) => {
+      const work = scriptedWork([[1, 2, 3]]);
+      await using scripted = await connectScripted(work.script);
+      const abort = new AbortController();
+      const seen: bigint[] = [];
+      const leases: AbortSignal[] = [];
+      const options = { subscription: "work", maxConcurrent: 2, signal: abort.signal };
+      const worker = scripted.session.work(options, async ({ sequence, delivery }, lease) => {
+        seen.push(sequence);
+        leases.push(lease);
+        if (end === "close()") void worker.close();
+        else abort.abort();
+        // A round trip later the stream would be gone.
+        await delivery.extend();
+        await endOfTurn();
+        await delivery.extend();
+      });
+      await worker.finished;
+      expect(seen).toEqual([1n]);
+      expect(leases.map(({ aborted }) => aborted)).toEqual([false]);
+      expect(work.said).toEqual(["extend 1.1", "extend 1.1", "ack 1.1"]);
+      expect(await work.leftAfter).toBe(3);
+      await worker.close();
+    },
+  );
 
   test("extends what is worked on and what waits for it, in one call, until it is done", async () => {
     const clock = new ManualClock();

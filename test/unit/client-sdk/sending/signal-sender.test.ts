@@ -407,6 +407,27 @@ describe("SignalSender.close", () => {
     expect([open.size, clock.delaysMs()]).toEqual([0, []]);
   });
 
+  test.each(["a send", "nothing"])(
+    "takes what came of work that it waits for, and gives it as long, after %s",
+    async (before) => {
+      const { pipeline, clock, open, sender, send } = createSender();
+      if (before === "a send") {
+        const sent = send("a");
+        const closing = sender.close();
+        (await pipeline.batch(0)).answer();
+        await Promise.all([sent, closing]);
+      }
+      const last = sender.sendLast(encoded("b"));
+      const rejected = expect(last).rejects.toMatchObject({ reason: "CLIENT_CLOSED" });
+      await expect(send("c")).rejects.toMatchObject({ reason: "CLIENT_CLOSED" });
+      await pipeline.batch(before === "a send" ? 1 : 0);
+      expect(clock.delaysMs()).toEqual([1_000]);
+      clock.advance(1_000);
+      await rejected;
+      expect([open.size, clock.delaysMs()]).toEqual([0, []]);
+    },
+  );
+
   test("fails what waits to be repeated when its time is over", async () => {
     const { pipeline, clock, sender, send } = createSender({ retry: retryPolicyFrom({ initialDelayMs: 10_000 }) });
     const sent = send("a");

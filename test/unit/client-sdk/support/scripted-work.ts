@@ -13,6 +13,7 @@ import type {
   SubscribeResponseSchema,
 } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { contractStatus } from "./contract-errors.js";
+import { createLatch } from "./latch.js";
 import { signalAt, subscribed } from "./scripted-log.js";
 import { clientLeft, type Script } from "./scripted-server.js";
 
@@ -43,6 +44,8 @@ export interface ScriptedWork {
   readonly acknowledges: AcknowledgeSignalsRequest[];
   /** All that was said, in order: "ack 1.1", "nack 2.1 because". */
   readonly said: string[];
+  /** Resolves when the client has left the first stream, with how much had been said by then. */
+  readonly leftAfter: Promise<number>;
   /** Resolves once so much was said. */
   saidSoMuch(count: number): Promise<void>;
 }
@@ -55,6 +58,7 @@ export function scriptedWork(
   const subscribes: SubscribeRequest[] = [];
   const acknowledges: AcknowledgeSignalsRequest[] = [];
   const said: string[] = [];
+  const left = createLatch<number>();
   const waiting: (() => void)[] = [];
   const script: Script = {
     signals: {
@@ -64,7 +68,7 @@ export function scriptedWork(
         yield subscribed(0, "");
         const sequences = streams[attempt - 1] ?? [];
         if (sequences.length > 0) yield delivered(sequences, attempt);
-        await clientLeft(context);
+        await clientLeft(context).finally(() => left.open(said.length));
       },
       acknowledgeSignals: (request) => {
         acknowledges.push(request);
@@ -77,7 +81,7 @@ export function scriptedWork(
   const saidSoMuch = async (count: number) => {
     while (said.length < count) await new Promise<void>((resolve) => waiting.push(resolve));
   };
-  return { script, subscribes, acknowledges, said, saidSoMuch };
+  return { script, subscribes, acknowledges, said, leftAfter: left.promise, saidSoMuch };
 }
 
 function textOf({ action, deliveryId, reason }: Acknowledgement): string {
