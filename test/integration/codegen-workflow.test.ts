@@ -251,6 +251,12 @@ describe("npm run demo", () => {
       ["--server", "http://127.0.0.1:9"],
       "no coordination server answers at http://127.0.0.1:9",
     ],
+    ["an output folder that is a file", ["--out", "package.json"], "cannot use output folder package.json: EEXIST"],
+    [
+      "an output folder where none can be made",
+      ["--out", "package.json/out"],
+      "cannot use output folder package.json/out",
+    ],
     ["an unknown agent", ["--kill", "poet"], "Allowed choices are contract-parser"],
     ["an incomplete order", ["--order", "test-runner"], "must name each of contract-parser"],
   ])("refuses %s before it starts anything", async (_what, args, message) => {

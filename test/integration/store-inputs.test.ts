@@ -107,6 +107,18 @@ describe("a store that cannot be used", () => {
     expect(await refusal("lmdb:/proc/store", 1)).toContain("cannot use store directory /proc/store");
   });
 
+  testUnless(missingProc)(
+    "is neither backed up to nor restored in a file system in which nothing can be made",
+    async () => {
+      await fill(directory.path);
+      const backup = await runCommand({ args: [bin, "backup", "--store", `lmdb:${directory.path}`, "/proc/backup"] });
+      const restore = await runCommand({ args: [bin, "restore", "--store", "lmdb:/proc/store", directory.path] });
+      for (const { code, stderr } of [backup, restore]) {
+        expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("ENOENT") });
+      }
+    },
+  );
+
   testUnless(missingUser)("in a directory without permission is refused", async () => {
     await mkdir(at("closed"), { mode: 0o500 });
     await chmod(directory.path, 0o755);

@@ -3,12 +3,10 @@ import {
   accessSync,
   constants,
   existsSync,
-  mkdirSync,
   realpathSync,
   renameSync,
   rmSync,
   statfsSync,
-  statSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -19,6 +17,7 @@ import { sealFileName } from "./commit-seal.js";
 import { emptyDataFile } from "./data-file.js";
 import { schemaVersion, seal, sealOrdinal } from "./lmdb-records.js";
 import { LmdbWriter } from "./lmdb-writer.js";
+import { makeDirectory } from "./make-directory.js";
 import { dataFileName, mapBytes, openLmdb } from "./open-lmdb.js";
 import { syncDirectory } from "./sync-directory.js";
 import { walFileName } from "./wal-contents.js";
@@ -79,18 +78,6 @@ export async function createLmdb(directory: string): Promise<void> {
   rmSync(`${unfinished}-lock`, { force: true });
   renameSync(unfinished, path);
   syncDirectory(directory);
-}
-
-/**
- * Makes a directory with those above it, durably. Node's own way to do that never ends where the system says of a directory
- * that exists that nothing can be in it, as /proc does.
- */
-function makeDirectory(directory: string): void {
-  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) return;
-  const parent = dirname(directory);
-  if (!existsSync(parent)) makeDirectory(parent);
-  mkdirSync(directory);
-  syncDirectory(parent);
 }
 
 const reasons: Readonly<Record<string, string>> = {

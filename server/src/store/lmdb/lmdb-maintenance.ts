@@ -1,5 +1,5 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { copyFileSync, existsSync, readdirSync, realpathSync, renameSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { uuidv7 } from "uuidv7";
 import { InspectionFindings } from "../inspection-findings.js";
 import type { InspectionReport, StoreMaintenance } from "../store-maintenance.js";
@@ -8,6 +8,7 @@ import { sealHeader, unsealHeader } from "./header-row.js";
 import { LmdbInspection } from "./inspect-lmdb.js";
 import { headerKey, space, unseal } from "./lmdb-records.js";
 import type { RowChange } from "./lmdb-writer.js";
+import { makeDirectory } from "./make-directory.js";
 import { dataFileName, type LmdbDatabase, openLmdb } from "./open-lmdb.js";
 import { OverlaidRows } from "./overlaid-rows.js";
 import { isOutdated, upgradeLmdb } from "./upgrade-lmdb.js";
@@ -45,7 +46,7 @@ export function lmdbMaintenance(directory: string): StoreMaintenance {
       checkEmpty(target);
       const db = openExisting(directory);
       try {
-        mkdirSync(target, { recursive: true });
+        makeDirectory(resolve(target));
         // Read first: what is in the log now and not in the copy follows what is.
         const waiting = readWal(db, directory);
         const copy = join(target, dataFileName);
@@ -68,7 +69,7 @@ export function lmdbMaintenance(directory: string): StoreMaintenance {
     async restore(backupDirectory) {
       const backup = existingFile(backupDirectory);
       checkEmpty(directory);
-      mkdirSync(directory, { recursive: true });
+      makeDirectory(resolve(directory));
       const lock = await lockDirectory(realpathSync(directory));
       try {
         return await restoreFile(backup, directory);

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { readFile, rename, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { maxArtifactBytes } from "../limits.js";
+import { makeFolder } from "./make-folder.js";
 
 /** A file that an agent has made, as it travels in signals. */
 export interface Artifact {
@@ -59,7 +60,7 @@ export class ArtifactFolder {
     const filePath = this.pathOf(relativePath);
     // Always the same name: what a killed agent leaves is overwritten by the next attempt instead of piling up.
     const unfinished = `${filePath}.unfinished`;
-    await mkdir(path.dirname(filePath), { recursive: true });
+    await makeFolder(path.dirname(filePath));
     await writeFile(unfinished, content);
     await rename(unfinished, filePath);
     return { path: relativePath, sha256: digestOf(content) };

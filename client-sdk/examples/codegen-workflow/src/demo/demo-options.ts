@@ -68,7 +68,7 @@ export function demoOptions(): DemoOptions {
 const exitCodeHelp = `
 Exit code: 0 when every agent completed well. Payloads that do not pass are the workflow's finding, not its failure: they are
 named, and lower the quality score. With --deadlock, 0 also says that the deadlock was refused. 1 when an agent failed, when something could not be generated, or when a model does not
-type-check. 2 when the command line, the contract or the payloads cannot be used. 130 after Ctrl+C.`;
+type-check. 2 when the command line, the contract, the payloads or the output folder cannot be used. 130 after Ctrl+C.`;
 
 function serverUrl(text: string): string {
   if (URL.canParse(text) && ["http:", "https:"].includes(new URL(text).protocol)) return text;

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, readFile } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import {
@@ -9,12 +9,14 @@ import {
   isOfTypes,
   NotFoundError,
 } from "@coordination-signals/client";
+import { makeFolder } from "../artifacts/make-folder.js";
 import { readContractDocument } from "../contract/contract-document.js";
 import { splitContract } from "../contract/split-contract.js";
 import { type WorkflowInput, workflowInput } from "../default-input.js";
 import { readPayloads } from "../payloads/read-payloads.js";
 import type { ValidationReport } from "../validation/validation-report.js";
 import { dependencyTypes, reportFile } from "../workflow/vocabulary.js";
+import { WorkflowInputError } from "../workflow-input-error.js";
 import type { AgentName } from "./agent-names.js";
 import { deadlockArgs, deadlockText } from "./deadlock.js";
 import type { DemoOptions } from "./demo-options.js";
@@ -45,13 +47,12 @@ interface PreparedDemo {
 /**
  * Runs the workflow and shows it: its progress, who signalled what and when, what the server measured, where the files are.
  * @returns whether every agent completed well.
- * @throws WorkflowInputError when the contract, the payloads or the server cannot be used, and the signal's reason when aborted.
+ * @throws WorkflowInputError when the contract, the payloads, the output folder or the server cannot be used, and the signal's reason when aborted.
  */
 export async function runDemo(options: DemoOptions, signal: AbortSignal): Promise<boolean> {
   const input = await readInput(options, signal);
   if (options.server !== undefined) await findServer(options.server, signal);
-  const outputFolder = path.resolve(options.out ?? (await mkdtemp(path.join(tmpdir(), "codegen-workflow-"))));
-  await mkdir(outputFolder, { recursive: true });
+  const outputFolder = await outputFolderFor(options);
   const demo = { options, input, coordinationId: freshCoordinationId(), outputFolder };
   if (options.server !== undefined) return showWorkflow({ ...demo, server: options.server, signal });
   console.log("Starting a coordination server for this run ...");
@@ -71,6 +72,18 @@ async function readInput(options: DemoOptions, signal: AbortSignal): Promise<Dem
   const found = input.payloads === undefined ? undefined : await readPayloads(input.payloads, signal);
   const payloadCount = found === undefined ? 0 : found.payloads.length + found.rejected.length;
   return { ...input, eventTypes: contracts.length, payloadCount };
+}
+
+async function outputFolderFor({ out }: DemoOptions): Promise<string> {
+  if (out === undefined) return mkdtemp(path.join(tmpdir(), "codegen-workflow-"));
+  const folder = path.resolve(out);
+  try {
+    await makeFolder(folder);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new WorkflowInputError(`cannot use output folder ${out}: ${why}`, { cause: error });
+  }
+  return folder;
 }
 
 /** Never one that a server has seen before, and easy to find in its list. */
