@@ -1,3 +1,4 @@
+import { AckMode } from "@coordination-signals/proto/coordination/v1/acknowledgement";
 import { HistoryOrder } from "@coordination-signals/proto/coordination/v1/signal_service";
 import { describe, expect, test } from "@jest/globals";
 import { CoordinationError } from "../../server/src/model/coordination-error.js";
@@ -53,6 +54,31 @@ describe.each([grpc, connectJson])("a send that fails, by $name", ({ connect }) 
       },
     ],
   ];
+
+  test("logs nothing of who has given up waiting: its signal was sent", async () => {
+    await using server = await startTestServer();
+    using client = connect(server.url);
+    const coordinationId = newCoordinationId();
+    await client.agents.registerAgent({ coordinationId, agentId: "responder" });
+    await client.signals.createSubscription({
+      coordinationId,
+      agentId: "responder",
+      subscription: "asked",
+      ackPolicy: { mode: AckMode.EXPLICIT },
+    });
+    const waits = async () => (await scrapeMetrics(server.url)).value("coordination_open_waits");
+    const abort = new AbortController();
+    const request = note(coordinationId, "", { recipientAgentIds: ["responder"] });
+    const calls = [
+      client.signals.requestSignal({ request }, { signal: abort.signal }),
+      client.signals.sendSignal({ ...request, requiredAcks: ["responder"] }, { signal: abort.signal }),
+    ].map((call) => refusalOf(call));
+    await eventually(async () => expect(await waits()).toBe(2));
+    abort.abort();
+    for (const refusal of await Promise.all(calls)) expect(refusal).toMatchObject({ code: "Canceled" });
+    await eventually(async () => expect(await waits()).toBe(0));
+    expect(failedSends(server)).toEqual([]);
+  });
 
   test.each(refusals)("logs one line with its reason: %s", async (reason, refuse) => {
     await using server = await startTestServer();

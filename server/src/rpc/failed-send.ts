@@ -1,5 +1,5 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
-import type { Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import {
   type BatchSendSignalsRequest,
   type RequestSignalRequest,
@@ -12,13 +12,19 @@ import { CoordinationError } from "../model/coordination-error.js";
 /** The names in a request that was refused are as long as the client made them. */
 const maxLoggedCharacters = 200;
 
-/** Logs each call that was to send and failed, whatever refused it. What a batch refuses signal by signal is logged there. */
+/**
+ * Logs each call that was to send and failed, whatever refused it. What a batch refuses signal by signal is logged there. Whoever has
+ * left, tired of waiting for a reply or an acknowledgement, was refused nothing.
+ */
 export function failedSendInterceptor(logger: Logger): Interceptor {
   return (next) => async (request) => {
     try {
       return await next(request);
     } catch (error) {
-      if (!request.stream && sends(request.method)) logFailedSend(logger, signalAtFault(request.message, error), error);
+      const isFailure = ConnectError.from(error).code !== Code.Canceled;
+      if (isFailure && !request.stream && sends(request.method)) {
+        logFailedSend(logger, signalAtFault(request.message, error), error);
+      }
       throw error;
     }
   };
