@@ -58,8 +58,10 @@ export declare type AckPolicy = Message<"coordination.v1.AckPolicy"> & {
 
   /**
    * How many signals of the subscription may be delivered and not settled, 1 to 10,000; 0 means 1,000. Those that rest before
-   * their next attempt count; those that are redriven wait for room, ahead of new ones. Its consumers share them equally. In
-   * DELIVERY_ORDER_PRIORITY those that are CONTROL do not count: there may be 1,000 of them beside the others.
+   * their next attempt count; those that are redriven wait for room, ahead of new ones. Its consumers share them equally, those on other
+   * servers from their first delivery on: work that fits into max_outstanding as a whole can all go to those of one server, as it goes
+   * to whoever is there first. In DELIVERY_ORDER_PRIORITY those that are CONTROL do not count: there may be 1,000 of them beside the
+   * others.
    *
    * @generated from field: uint32 max_outstanding = 6;
    */

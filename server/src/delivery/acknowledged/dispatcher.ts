@@ -16,6 +16,7 @@ import type { Consumer, Grant } from "./consumer.js";
 import { passTrimmed } from "./pass-trimmed-operation.js";
 import { priorityPicker } from "./pick-by-priority.js";
 import { sequencePicker } from "./pick-in-sequence.js";
+import { readyConsumers } from "./ready-consumers.js";
 import { refuseUnseen } from "./refuse-unseen-operation.js";
 import { release } from "./release-operation.js";
 import { executeWithSignals } from "./signal-copies.js";
@@ -170,19 +171,8 @@ export class Dispatcher {
       await this.#buryExhausted();
       return true;
     }
-    const ready = this.#readyConsumers(standing);
+    const ready = readyConsumers(this.#consumers, standing.leased, this.subscription.policy.maxOutstanding);
     return ready.length > 0 && this.#handOut(standing, ready);
-  }
-
-  /** Those that wait for signals, with how many each may have; those that had something last come last. */
-  #readyConsumers({ leased }: Standing): readonly ReadyConsumer[] {
-    const share = Math.ceil(this.subscription.policy.maxOutstanding / Math.max(1, this.#consumers.size));
-    const ready: ReadyConsumer[] = [];
-    for (const consumer of this.#consumers) {
-      const capacity = Math.max(0, share - (leased.get(consumer.id) ?? 0));
-      if (consumer.isReady) ready.push({ consumer, capacity });
-    }
-    return ready;
   }
 
   /** What comes next was trimmed while it was read, here or by another server: what is known here is brought up to date. */
