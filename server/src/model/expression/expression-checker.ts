@@ -140,7 +140,10 @@ class ExpressionChecker {
   #typeOfName(expr: Expr, name: string, scope: Scope): CelType {
     const type = scope.get(name) ?? (typeNames.has(name) ? CelScalar.TYPE : undefined);
     if (type !== undefined) return type;
-    const known = [...this.#declarations.variables.keys()].map((variable) => JSON.stringify(variable)).join(", ");
+    const { variables, enumValues } = this.#declarations;
+    const meant = [...enumValues.keys()].find((value) => value.endsWith(`.${name}`));
+    if (meant !== undefined) throw this.#refuse(expr, `${JSON.stringify(name)} is not declared, ${meant} is`);
+    const known = [...variables.keys()].map((variable) => JSON.stringify(variable)).join(", ");
     throw this.#refuse(expr, `${JSON.stringify(name)} is not declared, known are ${known} and its enums' values`);
   }
 

@@ -194,6 +194,11 @@ describe("FilterExpressionCompiler.compile", () => {
     ["sequence == 1u", "1:1", '"sequence" is not declared, known are "signal"'],
     ["signal.priority == Priority.URGENT", "1:28", '"Priority.URGENT" is not declared'],
     ["signal.priority == other.v1.Priority.PRIORITY_HIGH", "1:37", '"other.v1.Priority.PRIORITY_HIGH" is not declared'],
+    [
+      "signal.priority == PRIORITY_HIGH",
+      "1:20",
+      '"PRIORITY_HIGH" is not declared, coordination.v1.Priority.PRIORITY_HIGH is',
+    ],
     ["true &&\n  signal.sequence == 'a'", "2:19", "== does not take (uint, string)"],
     ["signal.sender_agent_id > 3", "1:24", "> does not take (string, int)"],
     ["signal.sequence + 1 == 2u", "1:17", "+ does not take (uint, int)"],
