@@ -1,7 +1,8 @@
 /**
  * What of a response's trailers has to be put right for gRPC clients. The protocol library encodes the message with
  * encodeURIComponent, which clients that decode with decodeURI (grpc-js) show half encoded; and it sends details of any
- * size, while C++ and Python refuse more than 16 KiB of trailers and HTTP/2 itself fails the connection above 64 KiB.
+ * size, while C++ and Python refuse more than 16 KiB of trailers and HTTP/2 itself fails the connection above 64 KiB. A message
+ * that is cut is cut in the details, too: Python's grpc-status refuses details whose message is another one.
  */
 import { create } from "@bufbuild/protobuf";
 import { type Any, anyIs, anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
@@ -21,10 +22,11 @@ const maxDetailsCharacters = 12 * 1_024;
 
 /** Rewrites the trailers of a gRPC response in place, so that every client can read them. */
 export function normalizeGrpcTrailers(trailers: Headers): void {
-  const message = trailers.get(messageHeader);
-  if (message !== null) trailers.set(messageHeader, encodeGrpcMessage(decodeURIComponent(message)));
+  const message = decodeURIComponent(trailers.get(messageHeader) ?? "");
+  const sent = sentMessage(message);
+  if (message !== "") trailers.set(messageHeader, encodeGrpcMessage(message));
   const details = trailers.get(detailsHeader);
-  if (details !== null && details.length > maxDetailsCharacters) {
+  if (details !== null && (details.length > maxDetailsCharacters || sent !== message)) {
     trailers.set(detailsHeader, encodeDetails(decodeBinaryHeader(details, StatusSchema)));
   }
 }
@@ -34,9 +36,9 @@ export function normalizeGrpcTrailers(trailers: Headers): void {
  * violations; the reason itself, and when to repeat the call, stay.
  */
 export function encodeDetails(status: Status): string {
-  const encoded = encodeBinaryHeader(status, StatusSchema);
+  const message = sentMessage(status.message);
+  const encoded = encodeBinaryHeader(message === status.message ? status : { ...status, message }, StatusSchema);
   if (encoded.length <= maxDetailsCharacters) return encoded;
-  const message = status.message.slice(0, maxMessageCharacters);
   const details = status.details.flatMap(shortDetail);
   return encodeBinaryHeader(create(StatusSchema, { code: status.code, message, details }), StatusSchema);
 }
@@ -50,13 +52,19 @@ function shortDetail(detail: Any): Any[] {
 
 /** Percent-encodes a message as the gRPC specification says: UTF-8, all but printable ASCII, and the percent sign. */
 export function encodeGrpcMessage(message: string): string {
-  let encoded = "";
+  return Array.from(sentMessage(message), encodeCharacter).join("");
+}
+
+/** As much of a message as is sent. */
+function sentMessage(message: string): string {
+  let length = 0;
+  let encodedLength = 0;
   for (const character of message.slice(0, maxMessageCharacters)) {
-    const next = encodeCharacter(character);
-    if (encoded.length + next.length > maxEncodedMessageCharacters) break;
-    encoded += next;
+    encodedLength += encodeCharacter(character).length;
+    if (encodedLength > maxEncodedMessageCharacters) break;
+    length += character.length;
   }
-  return encoded;
+  return message.slice(0, length);
 }
 
 function encodeCharacter(character: string): string {

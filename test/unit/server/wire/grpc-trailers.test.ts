@@ -53,6 +53,23 @@ describe("normalizeGrpcTrailers", () => {
     });
   });
 
+  test("cuts the message of the details where the call's is cut, for Python refuses details with another one", () => {
+    for (const message of ["x".repeat(2_000), "错".repeat(1_000)]) {
+      const status = create(StatusSchema, {
+        code: 4,
+        message,
+        details: [anyPack(ErrorInfoSchema, create(ErrorInfoSchema))],
+      });
+      const details = encodeBinaryHeader(status, StatusSchema);
+      const trailers = new Headers({ "grpc-message": encodeURIComponent(message), "grpc-status-details-bin": details });
+      normalizeGrpcTrailers(trailers);
+      const sent = decodeBinaryHeader(trailers.get("grpc-status-details-bin") ?? "", StatusSchema);
+      expect(sent.message).toBe(decodeURIComponent(trailers.get("grpc-message") ?? ""));
+      expect(sent.message.length).toBeLessThan(message.length);
+      expect(sent.details).toHaveLength(1);
+    }
+  });
+
   test("takes the facts from an error that would be refused with the whole answer, and leaves its reason", () => {
     const metadata = { path: "x".repeat(10_000) };
     const details = [
