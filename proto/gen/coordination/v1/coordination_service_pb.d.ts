@@ -840,7 +840,8 @@ export declare const CoordinationService: GenService<{
   /**
    * Waits until dependencies are resolved, agents have reached milestones or signals have come, and answers with the sequences that
    * brought it about: at once if it has all happened already. Nothing is stored; a wait that ends with UNAVAILABLE is asked again.
-   * A coordination that does not exist yet is waited for.
+   * A coordination that does not exist yet is waited for; until it begins, each of several servers that share a store knows its own waits
+   * only, and deadlocks across servers are found when it begins.
    * Errors: INVALID_REQUEST, INVALID_FILTER, DEPENDENCY_FAILED (metadata says which), DEADLOCK (metadata `path`; where it is too long
    * for an error it lacks agents before its last one, shown as `...`, and `omitted_agents` counts them), WAIT_TIMEOUT (the
    * message says what is missing and who could bring it), COORDINATION_CLOSED, COORDINATION_NOT_FOUND (it was deleted),
