@@ -53,7 +53,7 @@ export class AcknowledgedSubscription<Case extends SignalEventCase = SignalEvent
     });
     this.#acknowledger = acknowledger;
     // It is this object that is closed with its owner: acknowledgements are answered before the stream goes.
-    const inner = { ...environment, open: new OpenResources(), named: { position, requestFrom } };
+    const inner = { ...environment, open: new OpenResources(), named: { position, requestFrom, signal } };
     open.add(this);
     const onAbort = () => void this.close();
     signal?.addEventListener("abort", onAbort, { once: true });

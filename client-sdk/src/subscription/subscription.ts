@@ -1,7 +1,7 @@
 import type { Client } from "@connectrpc/connect";
 import type { SignalBatch, SignalService } from "@coordination-signals/proto/coordination/v1/signal_service";
 import type { RetryPolicy } from "../calls/retry-policy.js";
-import { clientClosedError } from "../errors/cancelled-error.js";
+import { cancelledError, clientClosedError } from "../errors/cancelled-error.js";
 import { CoordinationClientError } from "../errors/coordination-client-error.js";
 import type { OpenResource, OpenResources } from "../open-resources.js";
 import { assertOfTypes } from "../signals/assert-of-types.js";
@@ -33,8 +33,13 @@ export interface SubscriptionEnvironment {
   readonly retry: RetryPolicy;
   readonly clock: Clock;
   readonly open: OpenResources;
-  /** How a named subscription, whose position the server keeps, is asked for; instead of what the options say of the start. */
-  readonly named?: Pick<SubscriptionReaderOptions, "position" | "requestFrom"> | undefined;
+  /**
+   * How a named subscription, whose position the server keeps, is asked for, instead of what the options say of the start; and the
+   * signal that has its owner close it.
+   */
+  readonly named?:
+    | (Pick<SubscriptionReaderOptions, "position" | "requestFrom"> & { readonly signal: AbortSignal | undefined })
+    | undefined;
 }
 
 /**
@@ -105,7 +110,8 @@ export class Subscription<Case extends SignalEventCase = SignalEventCase>
     return this.#position.cursor;
   }
 
-  /** Resolves once the subscription stands: what is sent from then on is read. Rejects when it ends before. */
+  /** Resolves once the subscription stands: what is sent from then on is read. Rejects when it ends before; CancelledError has the reason
+   * of an aborted signal as its `cause`. */
   ready(): Promise<void> {
     return this.#opened;
   }
@@ -173,7 +179,12 @@ export class Subscription<Case extends SignalEventCase = SignalEventCase>
       this.#endWith(thrown);
     }
     if (this.#failure !== undefined) throw this.#failure.thrown;
-    if (this.#ended) throw clientClosedError();
+    if (this.#ended) throw this.#closedError();
+  }
+
+  #closedError(): Error {
+    const signal = this.#options.signal ?? this.#environment.named?.signal;
+    return signal?.aborted === true ? cancelledError(signal) : clientClosedError();
   }
 
   /** Hands out the next signal of the batch that is there; `undefined` when it has no more. Throws what the signal is refused with. */

@@ -248,6 +248,34 @@ describe("Subscription's end", () => {
     expect(await sequencesOf(subscription)).toEqual([]);
   });
 
+  test.each<[string, (session: CoordinationSession, signal?: AbortSignal) => Pick<Subscription, "ready" | "close">]>([
+    ["a plain one", (session, signal) => session.subscribe({ signal })],
+    ["a named one", (session, signal) => session.subscribe({ subscription: "tasks", signal })],
+  ])("tells who waits for %s why its signal was aborted", async (_, subscribe) => {
+    const asked = createLatch();
+    await using scripted = await connectScripted({
+      signals: {
+        // biome-ignore lint/correctness/useYield: it never stands.
+        async *subscribe(__, context) {
+          asked.open();
+          await clientLeft(context);
+        },
+      },
+    });
+    const cause = new Error("enough");
+    const cancelled = { name: "CancelledError", reason: "CANCELLED", cause };
+    const controller = new AbortController();
+    const rejected = expect(subscribe(scripted.session, controller.signal).ready()).rejects.toMatchObject(cancelled);
+    await asked.promise;
+    controller.abort(cause);
+    await rejected;
+    await expect(subscribe(scripted.session, controller.signal).ready()).rejects.toMatchObject(cancelled);
+    const closed = subscribe(scripted.session);
+    const ended = expect(closed.ready()).rejects.toMatchObject({ reason: "CLIENT_CLOSED" });
+    await closed.close();
+    await ended;
+  });
+
   test("keeps back the rest of a batch when it comes inside it", async () => {
     await using scripted = await connectScripted({ signals: { subscribe: twoSignals(() => undefined) } });
     const subscription = scripted.session.subscribe();
