@@ -264,8 +264,8 @@ describe("a request in pieces", () => {
       te: "trailers",
     });
     stream.write(Buffer.from([0, 0]));
-    const [trailers] = await once(stream.resume(), "trailers");
-    expect([trailers["grpc-status"], trailers["grpc-message"]]).toEqual([
+    const [headers] = await once(stream.resume(), "response");
+    expect([headers["grpc-status"], headers["grpc-message"]]).toEqual([
       "4",
       "request has not arrived in full within 40 ms",
     ]);
