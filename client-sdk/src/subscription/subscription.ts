@@ -110,8 +110,10 @@ export class Subscription<Case extends SignalEventCase = SignalEventCase>
     return this.#position.cursor;
   }
 
-  /** Resolves once the subscription stands: what is sent from then on is read. Rejects when it ends before; CancelledError has the reason
-   * of an aborted signal as its `cause`. */
+  /**
+   * Resolves once the subscription stands: what is sent from then on is read. Rejects when it ends before; with CancelledError, whose
+   * `cause` is the reason of an aborted signal, when its consumer has it end.
+   */
   ready(): Promise<void> {
     return this.#opened;
   }
