@@ -287,7 +287,7 @@ describe("WaitFor", () => {
       const wait = { agentId: "w", conditions, mode: WaitMode.AT_LEAST, atLeast: 2, timeout: short };
       const refusal = await refusalOf(waitFor(coordinationId, wait));
       expect(refusal.message).toContain('2 of 3 conditions are not met: dependency model "Post", nobody is there');
-      expect(refusal.message).toContain('agent "a" completed, failed: agent "a" completed with an error: it broke');
+      expect(refusal.message).toContain('agent "a" completed with an error: it broke');
       expect(refusal.metadata).toMatchObject({ missing_count: "1", failed_count: "1" });
     });
 

@@ -28,15 +28,13 @@ export function dependencyFailed(
 ): CoordinationError {
   const reason = failureText(failure, hidden);
   const condition = conditions[conditionIndex];
-  const what = condition === undefined ? "" : describeCondition(condition);
   const metadata = new ErrorMetadata();
   metadata.add("condition_index", String(conditionIndex));
   metadata.add("agent_id", failure.agentId);
   metadata.add("sequence", failure.completion.sequence);
   for (const [key, value] of Object.entries(reason.metadata)) metadata.addText(key, value);
-  if (condition !== undefined) metadata.addText("condition", what);
-  const text = `${what === "" ? "" : `${what} failed: `}${reason.description}`;
-  return errorOf("DEPENDENCY_FAILED", text, metadata);
+  if (condition !== undefined) metadata.addText("condition", describeCondition(condition));
+  return errorOf("DEPENDENCY_FAILED", reason.description, metadata);
 }
 
 /** Says that agents wait for each other, and in which order. A path that is too long lacks agents before its last one. */
@@ -70,9 +68,7 @@ export function waitTimeout(wait: WaitRecord, world: WaitWorld, hidden: HiddenVa
     }
     return `${what}, ${describeProviders(condition, world)}`;
   });
-  const failures = failed
-    .slice(0, maxNamedConditions)
-    .map((failure) => `${describeCondition(failure.condition)}, failed: ${failureText(failure, hidden).description}`);
+  const failures = failed.slice(0, maxNamedConditions).map((failure) => failureText(failure, hidden).description);
   const waitedMs = Math.max(0, wait.expireTimeMs - wait.startTimeMs);
   const count = `${pending.length + failed.length} of ${wait.conditions.length} conditions are not met`;
   const text = [...missing, ...failures].join("; ");
